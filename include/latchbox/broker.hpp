@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/option_checks.hpp"
+#include "latchbox/queue.hpp"
+#include "latchbox/stats.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+
+// Order of locks, for whoever changes one: names < turns < queue < timer, and a manual clock's own
+// lock before the timer's. Two queues are never held together.
+//   names   BrokerShell::names_       which queues there are
+//   turns   BrokerShell::turns_       whose turn it is to do what is due
+//   queue   QueueShell::mutex         one queue
+//   timer   Timekeeper::mutex_        what is due next, who sleeps
+
+/// Named queues that carry messages of type `Msg` inside one process.
+/// Delivery   At least once, under a lease: unless settled before its deadline, the message is
+///            offered again. A lease is not a lock: its holder may still be running.
+/// Order      Priority, then publish order. A released message returns to its old place, other
+///            redeliveries go to the back.
+/// Time       Exact on the broker's clock: a lease is over at its deadline, whoever calls when.
+///            Each call first does what is due; without calls nothing happens, and none is missed.
+/// Threads    Any member, any thread, any time, handlers and destructors of `Msg` included. The
+///            broker starts none. User code never runs under a lock.
+/// Waiting    Fetches told to, `drain`, and `publish` where `overflow` is `block`.
+/// Errors     Expected outcomes are `Result`s; unusable options and names throw
+///            std::invalid_argument. What else throws comes from `Msg` or the allocator, and then
+///            nothing has changed. After `close` everything but statistics says `closed`.
+/// Lifetime   Handles may outlive the broker and then say `closed`; the clock must outlive it, and
+///            any call that is running while it is destroyed.
+template <class Msg, class Platform> class Broker {
+    static_assert(std::is_object_v<Msg> && !std::is_array_v<Msg> && !std::is_const_v<Msg> &&
+                      !std::is_volatile_v<Msg>,
+                  "latchbox: Msg must be an object type, neither reference nor cv-qualified nor an "
+                  "array");
+    static_assert(std::is_move_constructible_v<Msg>, "latchbox: Msg must be movable");
+    static_assert(std::is_nothrow_destructible_v<Msg>,
+                  "latchbox: Msg must have a destructor that does not throw");
+
+public:
+    using Queue = latchbox::Queue<Msg, Platform>;
+    using Delivery = latchbox::Delivery<Msg, Platform>;
+
+    explicit Broker(const BrokerOptions& options = {}) : shell_{new Shell{options}} {}
+    Broker(const Broker&) = delete;
+    Broker& operator=(const Broker&) = delete;
+    /// Closes. The clock is not touched any more.
+    ~Broker() { shell_->end(); }
+
+    /// The queue of this name: the one that is there, or made with defaults.
+    [[nodiscard]] Queue queue(std::string_view name) const {
+        detail::require_name(name);
+        return wrap(shell_->find_or_make(name, {}));
+    }
+    /// The queue of this name, made with these options if there is none; one that is there must
+    /// have the same.
+    [[nodiscard]] Queue queue(std::string_view name, const QueueOptions& options) {
+        detail::require_name(name);
+        detail::require_usable(options, Platform::can_wait);
+        auto found = shell_->find_or_make(name, options);
+        detail::require_same(found->core.options(), options);
+        return wrap(std::move(found));
+    }
+    [[nodiscard]] std::optional<Queue> find_queue(std::string_view name) const {
+        auto found = shell_->find(name);
+        if (!found) { return std::nullopt; }
+        return wrap(std::move(found));
+    }
+    /// Ends the queue: its handles and waiters say `closed`, its messages are purged, a leased one
+    /// when its lease ends. False if there is none. Its name is free again; ids never are.
+    bool remove(std::string_view name) noexcept { return shell_->remove(name); }
+
+    /// All queues together, removed ones included.
+    [[nodiscard]] BrokerStats stats() const noexcept { return shell_->stats(); }
+    [[nodiscard]] const std::string& tag() const noexcept { return shell_->tag; }
+
+    /// Does all that is due and returns when something is next due, for event loops: call it again
+    /// by then. `Instant::never()` if nothing is, and once closed.
+    Instant poll() noexcept { return shell_->poll(); }
+
+    /// Ends everything, after doing what is due: whoever waits is woken with `closed`, bodies that
+    /// nobody reads are destroyed. Idempotent; from any thread and handler. Reports what was left.
+    /// Only making the report can throw (std::bad_alloc): the broker is closed by then, and asking
+    /// again gives it.
+    CloseReport close() {
+        shell_->close();
+        CloseReport report;
+        shell_->visit([&report](const QueueStats& stats, const std::string& name) {
+            if (stats.held() == 0) { return; }
+            report.queues.push_back({name, stats.blocked, stats.delayed, stats.ready,
+                                     stats.leased, stats.dead});
+            report.blocked += stats.blocked;
+            report.delayed += stats.delayed;
+            report.ready += stats.ready;
+            report.leased += stats.leased;
+            report.dead += stats.dead;
+        });
+        return report;
+    }
+    /// Refuses publishes from now on, lets consumers finish until nothing but dead letters is left
+    /// or `timeout` is over, then closes. A negative timeout counts as none.
+    CloseReport drain(Duration timeout)
+        requires Platform::can_wait
+    {
+        shell_->drain(timeout);
+        return close();
+    }
+
+private:
+    using Shell = detail::BrokerShell<Msg, Platform>;
+
+    static Queue wrap(detail::Reference<detail::QueueShell<Msg, Platform>> shell) noexcept {
+        return detail::Access::make<Queue>(std::move(shell));
+    }
+
+    detail::Reference<Shell> shell_;
+};
+
+}  // namespace v0
+}  // namespace latchbox

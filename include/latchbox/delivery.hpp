@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "latchbox/detail/access.hpp"
+#include "latchbox/detail/settling.hpp"
+#include "latchbox/detail/view.hpp"
+#include "latchbox/ids.hpp"
+#include "latchbox/result.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+
+/// One message in the hands of one consumer, under a lease. Settle it with `ack`, `release`,
+/// `requeue`, `fail` or `reject` before `deadline()`; `extend` moves that on. Destroyed unsettled
+/// it is abandoned: requeued at the back, which is no failure.
+/// Lease     Not a lock: once it ran out the message is offered again, while this holder may still
+///           be running. Every verb is `lease_lost` from then on, and harms nobody.
+/// Body      Stays readable and unchanged for as long as this object lives, whatever has become of
+///           the message; the last delivery that sees a body destroys it.
+/// Threads   One at a time, as any value; different deliveries are independent.
+/// Errors    Settling never throws and never allocates. `closed` once the broker or queue is;
+///           `already_settled` by the object that settled, was moved from or detached.
+/// Lifetime  May outlive its queue and broker.
+template <class Msg, class Platform> class Delivery {
+public:
+    Delivery(Delivery&& other) noexcept
+        : view_{std::move(other.view_)},
+          grant_{other.grant_},
+          settled_{std::exchange(other.settled_, true)} {}
+    Delivery& operator=(Delivery&& other) noexcept {
+        Delivery taken{std::move(other)};
+        std::swap(view_, taken.view_);
+        std::swap(grant_, taken.grant_);
+        std::swap(settled_, taken.settled_);
+        return *this;
+    }
+    ~Delivery() {
+        if (!settled_) { Settling::abandon(view_.shell(), holder()); }
+    }
+
+    /// Not of a moved-from or detached delivery.
+    [[nodiscard]] const Msg& body() const& {
+        detail::ensure(static_cast<bool>(view_), "the body of a moved-from or detached delivery");
+        return view_.body();
+    }
+    const Msg& body() const&& = delete;
+
+    [[nodiscard]] MessageId id() const noexcept {
+        return view_ ? detail::IdParts::message(view_.shell().number(), grant_.number, grant_.slot)
+                     : MessageId{};
+    }
+    [[nodiscard]] Receipt receipt() const noexcept {
+        return view_ ? detail::IdParts::receipt(view_.shell().number(), grant_.slot, grant_.lease,
+                                                grant_.number)
+                     : Receipt{};
+    }
+    /// How often the message was handed out, this time included.
+    [[nodiscard]] std::uint32_t attempt() const noexcept { return grant_.attempts; }
+    /// How many of its deliveries failed or outlived their lease before.
+    [[nodiscard]] std::uint32_t failures() const noexcept { return grant_.failures; }
+    /// The instant at which the lease is over, as far as this object knows: an `extend` by receipt
+    /// is not seen here.
+    [[nodiscard]] Instant deadline() const noexcept { return grant_.deadline; }
+    /// Whether the lease is over by now, for whatever reason. One lock.
+    [[nodiscard]] bool lease_lost() const noexcept {
+        return settled_ || !Settling::is_live(view_.shell(), holder());
+    }
+
+    /// Done: the message is completed and gone.
+    Result<void> ack() noexcept {
+        return settle([this] { return Settling::ack(view_.shell(), holder()); });
+    }
+    /// Back to its old place, at once; no failure.
+    Result<void> release() noexcept {
+        return settle([this] { return Settling::release(view_.shell(), holder()); });
+    }
+    /// To the back, not before `delay`; no failure. A negative delay is `invalid_option`.
+    Result<void> requeue(Duration delay = {}) noexcept {
+        return settle([&] { return Settling::requeue(view_.shell(), holder(), delay); });
+    }
+    /// It went wrong: to the back, after the queue's backoff, and one failure more; a dead letter
+    /// once `max_failures` are used up. Keeps the first 47 bytes of `reason`.
+    Result<void> fail(std::string_view reason = {}) noexcept {
+        return settle([&] { return Settling::fail(view_.shell(), holder(), reason); });
+    }
+    /// Never again: a dead letter at once. Keeps the first 47 bytes of `reason`.
+    Result<void> reject(std::string_view reason = {}) noexcept {
+        return settle([&] { return Settling::reject(view_.shell(), holder(), reason); });
+    }
+    /// Moves the deadline to now + `length` if that is later. Never shortens, never revives.
+    [[nodiscard]] Result<void> extend(Duration length) noexcept {
+        if (settled_) { return unusable(); }
+        return Settling::extend(view_.shell(), holder(), length, grant_.deadline);
+    }
+
+    /// Acks, and gives the body: moved out if nobody else can see it, else copied. A move-only
+    /// body that somebody else sees is `body_shared`, and the lease is kept. After it, `body()` is
+    /// what a move leaves behind. What a throwing copy throws leaves everything as before; a
+    /// throwing move of a move-only type does so after the ack.
+    [[nodiscard]] Result<Msg> take() {
+        if (settled_) { return unusable().error(); }
+        if (can_move_out()) {
+            const auto done = ack();
+            if (!done) { return done.error(); }
+            return std::move(view_.cell().body());
+        }
+        if constexpr (std::is_copy_constructible_v<Msg>) {
+            Result<Msg> copy{std::as_const(view_.cell()).body()};
+            const auto done = ack();
+            if (!done) { return done.error(); }
+            return copy;
+        } else {
+            return lease_lost() ? ack().error() : Errc::body_shared;
+        }
+    }
+
+    /// Gives up the handle and keeps the lease, to be settled by the receipt.
+    [[nodiscard]] Receipt detach() && noexcept {
+        const Receipt kept = receipt();
+        settled_ = true;
+        view_ = {};
+        return kept;
+    }
+
+private:
+    friend struct detail::Access;
+    friend class Consumer<Msg, Platform>;
+    using Shell = detail::QueueShell<Msg, Platform>;
+    using Settling = detail::Settling<Msg, Platform>;
+
+    Delivery(Shell& shell, const detail::Grant& grant) noexcept
+        : view_{shell, shell.bodies[grant.slot]}, grant_{grant} {}
+
+    [[nodiscard]] typename Settling::Holder holder() const noexcept {
+        return {grant_.slot, grant_.lease, grant_.number, true};
+    }
+    // Whether the body may be moved out after an ack: nobody else sees it, and either the move
+    // cannot throw or there is no copying instead.
+    [[nodiscard]] bool can_move_out() const noexcept {
+        return (std::is_nothrow_move_constructible_v<Msg> ||
+                !std::is_copy_constructible_v<Msg>) &&
+               view_.cell().seen_by_one_handle();
+    }
+    [[nodiscard]] std::optional<typename Settling::Holder> holder_at(
+        const Shell& shell) const noexcept {
+        if (settled_ || &view_.shell() != &shell) { return std::nullopt; }
+        return holder();
+    }
+    // As if it had never been fetched, unless it is settled.
+    void take_back() noexcept {
+        if (!std::exchange(settled_, true)) { Settling::take_back(view_.shell(), holder()); }
+    }
+    // Closed goes before everything else that may be wrong. [7.7]
+    [[nodiscard]] Result<void> unusable() const noexcept {
+        return view_ && view_.shell().broker->is_closed() ? Errc::closed : Errc::already_settled;
+    }
+    template <class Verb> Result<void> settle(Verb&& verb) noexcept {
+        if (settled_) { return unusable(); }
+        const Result<void> done = verb();
+        settled_ = done.has_value();
+        return done;
+    }
+
+    detail::View<Msg, Platform> view_;
+    detail::Grant grant_;
+    bool settled_ = false;
+    bool acked_ = false;
+};
+
+}  // namespace v0
+}  // namespace latchbox

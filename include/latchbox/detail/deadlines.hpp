@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include "latchbox/detail/slot_heap.hpp"
+#include "latchbox/detail/slot_list.hpp"
+#include "latchbox/detail/table.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// What time will do to the messages of one queue: at most one thing per message, that which comes
+// first. Leases of one queue are equally long, so they are mostly granted in the order in which
+// they run out: those stand in a list, O(1) each. All else, and a lease out of that order, is in
+// a heap, O(log n).
+class Deadlines {
+public:
+    using Room = SlotHeap<Due>::Room;
+
+    [[nodiscard]] static Room make(std::size_t histories) {
+        return SlotHeap<Due>::make(histories);
+    }
+    void adopt(Room& room) noexcept { others_.adopt(room); }
+
+    void insert_lease(Table& table, Slot slot) noexcept {
+        const Due due = lease_of(table, slot);
+        if (leases_.empty() || lease_of(table, leases_.back()) < due) {
+            leases_.push_back(table.records, slot);
+        } else {
+            others_.insert(due, table.records[slot].history);
+        }
+    }
+    // An extended lease would hold up the order of the list.
+    void insert_extended(Table& table, Slot slot) noexcept {
+        others_.insert(lease_of(table, slot), table.records[slot].history);
+    }
+    void insert(Table& table, Slot slot, Instant at, Due::Kind kind) noexcept {
+        if (at.is_never()) { return; }
+        others_.insert({at, kind, table.records[slot].place}, table.records[slot].history);
+    }
+    // No effect on a slot that has none.
+    void remove(Table& table, Slot slot) noexcept {
+        const std::uint32_t history = table.records[slot].history;
+        if (history == none) { return; }
+        if (others_.contains(history)) {
+            others_.remove(history);
+        } else if (table.records[slot].state == State::leased) {
+            leases_.remove(table.records, slot);
+        }
+    }
+
+    // What comes first: when, and to whom.
+    struct Next {
+        Due due = Due::never();
+        Slot slot = none;
+    };
+    [[nodiscard]] Next next(const Table& table) const noexcept {
+        Next first;
+        if (!leases_.empty()) {
+            first = {lease_of(table, leases_.front()), leases_.front()};
+        }
+        if (!others_.empty() && others_.front().key < first.due) {
+            first = {others_.front().key, table.histories[others_.front().item].slot};
+        }
+        return first;
+    }
+
+    [[nodiscard]] const SlotList& leases() const noexcept { return leases_; }
+    [[nodiscard]] const SlotHeap<Due>& others() const noexcept { return others_; }
+
+private:
+    static Due lease_of(const Table& table, Slot slot) noexcept {
+        return {table.history(slot).at, Due::lease, table.records[slot].place};
+    }
+
+    SlotList leases_;
+    SlotHeap<Due> others_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

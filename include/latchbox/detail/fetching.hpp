@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "latchbox/detail/queue_shell.hpp"
+#include "latchbox/detail/view.hpp"
+#include "latchbox/detail/waiting.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// How deliveries get out of a queue.
+template <class Msg, class Platform> class Fetching {
+public:
+    using Shell = QueueShell<Msg, Platform>;
+    using StopToken = typename Platform::StopToken;
+
+    // How long to wait for the first message: not at all, up to some time, or for ever.
+    struct Patience {
+        bool waits = false;
+        bool timed = false;
+        Duration length = {};
+    };
+
+    // Up to `max` leases, one lock: the first may be waited for. `room(n)` makes room for n more
+    // deliveries, or says that there is; it runs without the lock and may throw. `take(shell,
+    // grant)` is given each lease, under the lock.
+    template <class Room, class Take>
+    static Errc some(Shell& shell, std::size_t max, const Patience& patience,
+                     const StopToken& stop, Room&& room, Take&& take) {
+        if (stop.stop_requested()) { return Errc::cancelled; }
+        std::optional<Instant> until;
+        Effects effects;
+        for (bool exact = patience.timed || shell.short_leases();;) {
+            const Moment moment = shell.enter(exact);
+            const Errc refused = refusal(shell, patience);
+            if (refused != Errc{} || max == 0) {
+                shell.mutex.unlock();
+                return refused;
+            }
+            if (!until && patience.timed) { until = moment.now + patience.length; }
+            const std::size_t ready = static_cast<std::size_t>(shell.core.stats().ready);
+            const std::size_t count = ready < max ? ready : max;
+            if (const auto lacking = shell.core.of_histories(count == 0 ? 1 : count)) {
+                shell.grow(lacking);
+                continue;
+            }
+            if (count != 0) {
+                if (!room.has(count)) {
+                    shell.mutex.unlock();
+                    room.make(count);
+                    continue;
+                }
+                for (std::size_t i = 0; i < count; ++i) { take(shell, shell.lease(moment.latest)); }
+                shell.finish(moment, effects);
+                return Errc{};
+            }
+            const bool over = until && *until <= moment.now;
+            if (!patience.waits || over) {
+                shell.mutex.unlock();
+                return over ? Errc::timed_out : Errc::empty;
+            }
+            if (!room.has(1)) {
+                shell.mutex.unlock();
+                room.make(1);
+                continue;
+            }
+            return wait(shell, until.value_or(Instant::never()), stop, moment, effects, take);
+        }
+    }
+
+    // For a single one.
+    struct NoRoom {
+        static constexpr bool has(std::size_t) noexcept { return true; }
+        static constexpr void make(std::size_t) noexcept {}
+    };
+
+private:
+    static Errc refusal(const Shell& shell, const Patience& patience) noexcept {
+        if (shell.is_closed()) { return Errc::closed; }
+        return patience.length.is_negative() ? Errc::invalid_option : Errc{};
+    }
+    template <class Take>
+    static Errc wait(Shell& shell, Instant until, const StopToken& stop, const Moment& moment,
+                     Effects& effects, Take& take) {
+        if constexpr (Platform::can_wait) {
+            Waiter<Platform> waiter;
+            waiter.sleep.until = until;
+            const Errc ended =
+                wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
+            if (ended == Errc{}) { take(shell, waiter.grant); }
+            return ended;
+        } else {
+            shell.mutex.unlock();
+            return Errc::timed_out;
+        }
+    }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

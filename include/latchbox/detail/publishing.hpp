@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "latchbox/detail/queue_shell.hpp"
+#include "latchbox/detail/waiting.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// How messages get into a queue. Room and slots are reserved before any body is touched, so that a
+// message is moved from only if it was accepted. [4.11]
+template <class Msg, class Platform> class Publishing {
+public:
+    using Shell = QueueShell<Msg, Platform>;
+    using After = Aftermath<Msg, Platform>;
+    using StopToken = typename Platform::StopToken;
+
+    Publishing(Shell& shell, const PublishOptions& options, const StopToken& stop) noexcept
+        : shell_{shell}, options_{options}, stop_{stop} {}
+
+    // The checks that need no lock, in the contract's order; `Errc{}` if none fails. [7.7]
+    [[nodiscard]] Errc refusal() const noexcept {
+        if (stop_.stop_requested()) { return Errc::cancelled; }
+        if (shell_.broker->refuses_publish()) { return Errc::closed; }
+        const bool unusable =
+            options_.delay.is_negative() || options_.expires_in <= options_.delay ||
+            options_.priority >= priorities ||
+            (options_.block_for && options_.block_for->is_negative());
+        return unusable ? Errc::invalid_option : Errc{};
+    }
+
+    Result<MessageId> one(Msg&& message) {
+        if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
+        SlotList slots;
+        if (const Errc refused = reserve(1, slots); refused != Errc{}) { return refused; }
+        // The lock is held. Only a move that cannot throw may run under it. [4.10]
+        if constexpr (std::is_nothrow_move_constructible_v<Msg>) {
+            shell_.bodies[slots.front()].construct(std::move(message));
+        } else {
+            if (const Errc lost = fill_unlocked({&message, 1}, slots); lost != Errc{}) { return lost; }
+        }
+        MessageId id;
+        accept(slots, &id);
+        return id;
+    }
+
+    Result<std::vector<MessageId>> all(std::span<Msg> messages) {
+        if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
+        std::vector<MessageId> ids(messages.size());
+        if (messages.empty()) { return ids; }
+        SlotList slots;
+        if (const Errc refused = reserve(messages.size(), slots); refused != Errc{}) {
+            return refused;
+        }
+        if constexpr (std::is_nothrow_move_constructible_v<Msg>) {
+            Slot slot = slots.front();
+            for (Msg& message : messages) {
+                shell_.bodies[slot].construct(std::move(message));
+                slot = shell_.core.record(slot).links.next;
+            }
+        } else {
+            if (const Errc lost = fill_unlocked(messages, slots); lost != Errc{}) { return lost; }
+        }
+        accept(slots, ids.data());
+        return ids;
+    }
+
+private:
+    // Reserves `count` slots and returns holding the lock; or returns why not, without it.
+    Errc reserve(std::size_t count, SlotList& slots) {
+        const bool timed = options_.delay > Duration{} || !options_.expires_in.is_never();
+        const QueueOptions& queue = shell_.core.options();
+        Promise promise{*this};
+        for (bool exact = timed;;) {
+            moment_ = shell_.enter(exact);
+            const std::size_t promised = std::exchange(promise.places, 0);
+            shell_.core.redeem(promised);
+            if (shell_.is_closed() || shell_.broker->refuses_publish()) {
+                return give_up(Errc::closed);
+            }
+            // Who waits for room goes first.
+            const bool room = promised != 0 ||
+                              (shell_.publishers.empty() && shell_.core.has_room(count));
+            if (!room) {
+                const bool waits = queue.overflow == Overflow::block && count <= queue.capacity;
+                if (!waits) { return give_up_full(count); }
+                if (!std::exchange(exact, true) && !moment_.exact()) {
+                    shell_.mutex.unlock();
+                    continue;
+                }
+                const Errc ended = wait_for_room(count);
+                if (ended != Errc{}) { return ended; }
+                promise.places = count;
+                continue;
+            }
+            const auto lacking = take_slots(count, timed, slots);
+            if (!lacking) { return Errc{}; }
+            withdraw(slots);
+            shell_.core.promise(count);
+            promise.places = count;
+            shell_.grow(lacking);
+        }
+    }
+    // Room that this publish keeps while it does not hold the lock; given up if something throws.
+    struct Promise {
+        Publishing& publishing;
+        std::size_t places = 0;
+
+        explicit Promise(Publishing& p) noexcept : publishing{p} {}
+        Promise(const Promise&) = delete;
+        Promise& operator=(const Promise&) = delete;
+        ~Promise() {
+            if (places == 0) { return; }
+            Shell& shell = publishing.shell_;
+            const Moment moment = shell.enter();
+            shell.core.redeem(places);
+            shell.finish(moment, publishing.effects_);
+        }
+    };
+    Errc wait_for_room(std::size_t count) noexcept {
+        if constexpr (Platform::can_wait) {
+            Waiter<Platform> waiter;
+            waiter.wanted = count;
+            waiter.sleep.until =
+                moment_.now + options_.block_for.value_or(shell_.core.options().block_for);
+            return wait_in_line(shell_, shell_.publishers, waiter, stop_, moment_, effects_);
+        } else {
+            return give_up_full(count);
+        }
+    }
+    Errc give_up_full(std::size_t count) noexcept {
+        shell_.core.refuse(count);
+        return give_up(Errc::full);
+    }
+    Errc give_up(Errc why) noexcept {
+        shell_.finish(moment_, effects_);
+        return why;
+    }
+    // As many slots as there are messages; or what has to grow first.
+    QueueCore::Shortage take_slots(std::size_t count, bool timed, SlotList& slots) noexcept {
+        if (timed) {
+            if (const auto lacking = shell_.core.of_histories(count)) { return lacking; }
+        }
+        QueueCore& core = shell_.core;
+        while (slots.size() < count) {
+            // The slot freed last, unless somebody still reads its body; then one more try.
+            for (int tries = 0; tries < 2 && seen(core.vacant()); ++tries) { core.pass_over(); }
+            const bool again = core.vacant() != none && !seen(core.vacant());
+            if (!again && !core.has_fresh()) { return core.of_records(); }
+            slots.push_back(core.records(), again ? core.reserve_vacant() : core.reserve_fresh());
+        }
+        return {};
+    }
+    [[nodiscard]] bool seen(Slot slot) const noexcept {
+        return slot != none && !shell_.bodies[slot].vacant();
+    }
+    void withdraw(SlotList& slots) noexcept {
+        while (!slots.empty()) { shell_.core.withdraw(slots.pop_front(shell_.core.records())); }
+    }
+
+    // A body whose move may throw is made without the lock, and copied rather than moved where that
+    // can be: then what throws has changed nothing, and nothing was moved from if the queue closed
+    // or filled up meanwhile. Holds the lock again if it returns `Errc{}`.
+    Errc fill_unlocked(std::span<Msg> messages, SlotList& slots) {
+        constexpr bool copies = std::is_copy_constructible_v<Msg>;
+        if constexpr (!copies) { shell_.core.make_room(0, effects_); }
+        {
+            Unlocked unlocked{*this, slots};
+            for (Msg& message : messages) {
+                auto& cell = shell_.bodies[unlocked.at];
+                if constexpr (copies) {
+                    cell.construct(std::as_const(message));
+                } else {
+                    cell.construct(std::move(message));
+                }
+                unlocked.at = shell_.core.record(unlocked.at).links.next;
+            }
+            unlocked.filled = true;
+        }
+        if constexpr (copies) {
+            if (shell_.is_closed()) { return discard(slots, Errc::closed); }
+            if (!shell_.core.has_room(0)) { return discard(slots, Errc::full); }
+        }
+        return Errc{};
+    }
+    Errc discard(SlotList& slots, Errc why) noexcept {
+        After after;
+        for (Slot slot = slots.front(); slot != none;
+             slot = shell_.core.record(slot).links.next) {
+            shell_.drop(slot, after);
+        }
+        withdraw(slots);
+        shell_.conclude(moment_, effects_, after);
+        shell_.act_on(after);
+        return why;
+    }
+    // Lets go of the lock; takes it again at the end, and undoes all if not all was made.
+    struct Unlocked {
+        Publishing& publishing;
+        SlotList& slots;
+        Slot at = slots.front();
+        bool filled = false;
+
+        Unlocked(Publishing& p, SlotList& s) noexcept : publishing{p}, slots{s} {
+            publishing.shell_.mutex.unlock();
+        }
+        Unlocked(const Unlocked&) = delete;
+        Unlocked& operator=(const Unlocked&) = delete;
+        ~Unlocked() {
+            Shell& shell = publishing.shell_;
+            if (!filled) {
+                for (Slot made = slots.front(); made != at;
+                     made = shell.core.record(made).links.next) {
+                    shell.bodies[made].destroy();
+                }
+            }
+            publishing.moment_ = shell.enter(publishing.moment_.exact());
+            if (filled) { return; }
+            publishing.withdraw(slots);
+            shell.finish(publishing.moment_, publishing.effects_);
+        }
+    };
+
+    // Accepts all, and unlocks. A queue that closed while bodies were made without the lock has
+    // accepted them before, and lets go of them at once.
+    void accept(SlotList& slots, MessageId* ids) noexcept {
+        QueueCore& core = shell_.core;
+        After after;
+        core.make_room(0, effects_);
+        const Wishes wishes{options_.priority, options_.delay, options_.expires_in};
+        while (!slots.empty()) {
+            const Slot slot = slots.pop_front(core.records());
+            const auto number = core.accept(slot, wishes, moment_.now, effects_);
+            *ids++ = IdParts::message(shell_.number(), number, slot);
+            if (shell_.broker->is_closed()) { shell_.drop(slot, after); }
+        }
+        shell_.conclude(moment_, effects_, after);
+        shell_.act_on(after);
+    }
+    Shell& shell_;
+    const PublishOptions& options_;
+    const StopToken& stop_;
+    Moment moment_;
+    Effects effects_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include "latchbox/detail/queue_core.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// Walks every container of the core and holds it against records, counters and the others. For
+// tests: linear, and called after every step there.
+inline const char* QueueCore::audit() const {
+    QueueStats seen;
+    std::size_t reserved = 0;
+    std::size_t histories = 0;
+    std::size_t expiring = 0;
+    std::size_t evictable = 0;
+    for (Slot slot = 0; slot < fresh_; ++slot) {
+        const Record& record = table_.records[slot];
+        const bool returned = table_.has_history(slot) && ready_.returned().contains(record.history);
+        const bool in_heap = table_.has_history(slot) && deadlines_.others().contains(record.history);
+        switch (record.state) {
+            case State::vacant: continue;
+            case State::reserved: ++reserved; continue;
+            case State::delayed: ++seen.delayed; break;
+            case State::ready: ++seen.ready; break;
+            case State::leased: ++seen.leased; break;
+            case State::dead: ++seen.dead; break;
+        }
+        if (record.number == 0 || record.number >= next_number_) { return "a number never drawn"; }
+        if (record.place < record.number || record.place >= next_number_) { return "a bad place"; }
+        if (record.priority >= priorities) { return "a priority out of range"; }
+        if (returned && record.state != State::ready) { return "returned, and not ready"; }
+        evictable += returned || record.state == State::delayed ? 1U : 0U;
+        if (!table_.has_history(slot)) {
+            if (record.state != State::ready) { return "no history, and not just waiting in line"; }
+            continue;
+        }
+        ++histories;
+        const History& history = table_.history(slot);
+        if (history.slot != slot) { return "a history of another slot"; }
+        if (history.failures > history.attempts) { return "more failures than attempts"; }
+        if (options_.max_failures != 0 && history.failures > options_.max_failures) {
+            return "more failures than max_failures";
+        }
+        if (record.state == State::leased) {
+            if (history.attempts == 0) { return "leased, and never handed out"; }
+            if (history.lease == 0 || history.lease >= next_lease_) { return "a lease never granted"; }
+            if (history.at <= now_ && !history.at.is_never()) { return "a lease outlived its deadline"; }
+        }
+        const Instant first = record.state == State::delayed && history.at < history.expires
+                                  ? history.at
+                                  : history.expires;
+        const bool waits = record.state == State::delayed || record.state == State::ready;
+        if (waits && in_heap == first.is_never()) { return "time will not find a message"; }
+        if (waits && in_heap && deadlines_.others().key(record.history).at != first) {
+            return "time will find a message at the wrong instant";
+        }
+        if (record.state == State::dead && in_heap) { return "time will touch the dead"; }
+        expiring += in_heap && record.state != State::leased ? 1U : 0U;
+    }
+    if (seen.delayed != stats_.delayed || seen.ready != stats_.ready ||
+        seen.leased != stats_.leased || seen.dead != stats_.dead) {
+        return "counts by state differ from the records";
+    }
+    if (stats_.accepted != stats_.held() + stats_.completed + stats_.expired + stats_.purged +
+                               stats_.evicted + stats_.cancelled) {
+        return "messages are not conserved";
+    }
+    if (reserved > reserved_) { return "reserved slots are miscounted"; }
+    if (histories != table_.histories_in_use()) { return "histories are miscounted"; }
+    if (held() + reserved_ > options_.capacity) { return "more held than capacity"; }
+    if (options_.dead_capacity && dead_.size() > *options_.dead_capacity) {
+        return "more dead letters than dead_capacity";
+    }
+    if (!ready_.returned().sound() || !deadlines_.others().sound() || !evictable_.sound()) {
+        return "a heap is out of order";
+    }
+    std::size_t in_order = ready_.returned().size();
+    for (unsigned priority = 0; priority < priorities; ++priority) {
+        const SlotList& line = ready_.line(priority);
+        in_order += line.size();
+        for (Slot slot = line.front(); slot != none; slot = table_.records[slot].links.next) {
+            const Record& record = table_.records[slot];
+            if (record.state != State::ready || record.priority != priority) {
+                return "a stranger in a line";
+            }
+            if (record.links.next != none && !(table_.place(slot) < table_.place(record.links.next))) {
+                return "a line is out of order";
+            }
+        }
+    }
+    if (in_order != seen.ready) { return "ready messages are not all in order"; }
+    if (delayed_.size() != seen.delayed) { return "delayed messages are not all listed"; }
+    if (dead_.size() != seen.dead) { return "dead letters are not all listed"; }
+    if (deadlines_.leases().size() + deadlines_.others().size() != seen.leased + expiring) {
+        return "deadlines are miscounted";
+    }
+    const bool evicts = options_.overflow == Overflow::drop_oldest;
+    if (evictable_.size() != (evicts ? evictable : 0)) { return "eviction order is incomplete"; }
+    if (ended_ && held() != seen.leased) { return "ended, and still holding"; }
+    return nullptr;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "latchbox/detail/backoff.hpp"
+#include "latchbox/detail/deadlines.hpp"
+#include "latchbox/detail/effects.hpp"
+#include "latchbox/detail/ready_order.hpp"
+#include "latchbox/options.hpp"
+#include "latchbox/stats.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// Where the counters begin, and 2^first_bits slots to begin with: for tests of large and small.
+struct CoreStart {
+    std::uint64_t number = 1;
+    std::uint64_t lease = 1;
+    std::uint32_t attempts = 0;
+    unsigned first_bits = 4;
+};
+
+// What a publish asks of the core.
+struct Wishes {
+    std::uint8_t priority = 0;
+    Duration delay = {};
+    Duration life = Duration::never();
+};
+
+// The state machine of one queue. Knows slots, places and instants; no `Msg`, no lock, no clock.
+// Copyable: a test can visit every state of it.
+//
+//   reserve            -> RESERVED                         room is taken, nothing accepted yet
+//   RESERVED  accept   -> READY | DELAYED                  draws the number of id and place
+//   RESERVED  withdraw -> vacant
+//   DELAYED   due      -> READY                            at the place of its number
+//   READY     lease    -> LEASED                           the first in place
+//   LEASED    ack      -> gone: completed
+//   LEASED    release  -> READY                            at its old place
+//   LEASED    requeue, abandon           -> READY | DELAYED, at the back
+//   LEASED    fail, lease ran out        -> READY | DELAYED (backoff), at the back; DEAD, no tries left
+//   LEASED    reject                     -> DEAD
+//   READY, DELAYED  life over            -> gone: expired  a LEASED one is judged as it comes back
+//   DEAD      redrive                    -> READY          at the back
+//   not LEASED  cancel, purge, evict     -> gone: failed
+//
+// A message is put where it belongs by `put_in`, taken out of there by `take_out`, returns from a
+// consumer by `come_back`, and leaves for good by `leave`: that is where the state to come with
+// parents and keys (BLOCKED) will enter, and where latches will be set.
+//
+// Nothing here allocates but `make`, which needs no lock: room for what a call may need is made
+// before (`Shortage`), and settling and time need none at all. [4.11]
+class QueueCore {
+public:
+    explicit QueueCore(const QueueOptions& options, const CoreStart& start = {}) noexcept;
+
+    // --- room, made outside every lock -----------------------------------------------------
+    struct Growth {
+        Chunks<Record>::Chunk records;
+        Chunks<History>::Chunk histories;
+        Deadlines::Room deadlines;
+        ReadyOrder::Room ready;
+        SlotHeap<Place>::Room evictable;
+    };
+    // What has to grow: the next chunk of records, of histories, or neither.
+    struct Shortage {
+        std::optional<unsigned> records = {};
+        std::optional<unsigned> histories = {};
+        explicit operator bool() const noexcept { return records || histories; }
+    };
+    [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
+    void adopt(Growth& growth) noexcept;
+    [[nodiscard]] Shortage of_records() const noexcept { return {table_.records.next(), {}}; }
+    [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept {
+        if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
+        return {{}, table_.histories.next()};
+    }
+
+    // --- accepting -------------------------------------------------------------------------
+    // Whether `count` more fit, evicting where that is the policy.
+    [[nodiscard]] bool has_room(std::size_t count) const noexcept;
+    // Evicts until `count` more fit; `has_room` said that it can be done.
+    void make_room(std::size_t count, Effects& effects) noexcept;
+    // A slot whose message is gone, the one freed last; `none` if there is none. Its body may
+    // still be seen by somebody: then `pass_over` it.
+    [[nodiscard]] Slot vacant() const noexcept { return vacant_.front(); }
+    void pass_over() noexcept { vacant_.push_back(table_.records, take_vacant()); }
+    [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.capacity(); }
+    Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
+    Slot reserve_fresh() noexcept { return reserve(fresh_++); }
+    void withdraw(Slot slot) noexcept;
+    std::uint64_t accept(Slot slot, const Wishes& wishes, Instant now, Effects& effects) noexcept;
+    // Room for a publisher who waited for it, until he comes and reserves; he then gives it back.
+    void promise(std::size_t count) noexcept { reserved_ += count; }
+    void redeem(std::size_t count) noexcept { reserved_ -= count; }
+    // A history for a fetch that waits, so that it can be served by whoever publishes.
+    void promise_history() noexcept { ++promised_histories_; }
+    void redeem_history() noexcept { --promised_histories_; }
+    void refuse(std::size_t count) noexcept { stats_.refused += count; }
+
+    // --- delivering ------------------------------------------------------------------------
+    [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty(); }
+    [[nodiscard]] Slot first_ready() const noexcept { return ready_.front(table_); }
+    // Needs a free history unless the first has one.
+    Slot lease(Instant from) noexcept;
+    // As if it had never been leased.
+    void take_back(Slot slot) noexcept;
+
+    // Whether the live lease of `slot` is this one.
+    [[nodiscard]] bool holds(Slot slot, std::uint64_t lease) const noexcept;
+    [[nodiscard]] bool issued(Slot slot, std::uint64_t lease, std::uint64_t number) const noexcept;
+
+    // --- settling; the slot is LEASED --------------------------------------------------------
+    void ack(Slot slot, Effects& effects) noexcept;
+    void release(Slot slot, Instant now, Effects& effects) noexcept;
+    void requeue(Slot slot, Duration delay, Instant now, Effects& effects) noexcept;
+    void abandon(Slot slot, Instant now, Effects& effects) noexcept;
+    void fail(Slot slot, std::string_view reason, Instant now, Effects& effects) noexcept;
+    void reject(Slot slot, std::string_view reason, Effects& effects) noexcept;
+    // To `until` if that is later; returns the deadline.
+    Instant extend(Slot slot, Instant until) noexcept;
+
+    // --- time --------------------------------------------------------------------------------
+    // Does the first due thing if it comes before `limit`; false if there is none. Time changes a
+    // queue here and nowhere else.
+    bool step(const Due& limit, Effects& effects) noexcept;
+    [[nodiscard]] Due next_due() const noexcept { return deadlines_.next(table_).due; }
+
+    // --- removing ----------------------------------------------------------------------------
+    // The slot of the message with this number if the queue holds it, else `none`.
+    [[nodiscard]] Slot find(Slot hint, std::uint64_t number) const noexcept;
+    void cancel(Slot slot, Effects& effects) noexcept;
+    std::size_t purge(Effects& effects) noexcept;
+    std::size_t purge_dead(Effects& effects) noexcept;
+    void take_dead(Slot slot, Effects& effects) noexcept;
+    void redrive(Slot slot, Instant now) noexcept;
+    // The queue ends: everything that is not leased leaves, a leased one as it comes back.
+    void end(Effects& effects) noexcept;
+
+    // Gives back the slot of a message in `Effects::gone`.
+    void vacate(Slot slot) noexcept;
+
+    // --- looking -----------------------------------------------------------------------------
+    [[nodiscard]] const QueueOptions& options() const noexcept { return options_; }
+    [[nodiscard]] QueueStats stats() const noexcept { return stats_; }
+    [[nodiscard]] std::size_t held() const noexcept {
+        return static_cast<std::size_t>(stats_.held());
+    }
+    // Whether there is nothing left that a consumer could settle.
+    [[nodiscard]] bool idle() const noexcept { return stats_.held() == stats_.dead; }
+    [[nodiscard]] const Record& record(Slot slot) const noexcept { return table_.records[slot]; }
+    // Of a message that has one: leased at least once, delayed, dead or with a time to live.
+    [[nodiscard]] const History& history(Slot slot) const noexcept { return table_.history(slot); }
+    [[nodiscard]] Slot first_dead() const noexcept { return dead_.front(); }
+    [[nodiscard]] Slot next_dead(Slot slot) const noexcept {
+        return table_.records[slot].links.next;
+    }
+    [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
+    [[nodiscard]] Slot slots() const noexcept { return fresh_; }
+    [[nodiscard]] Chunks<Record>& records() noexcept { return table_.records; }
+    // The first broken invariant in words, or nullptr. In queue_audit.hpp.
+    [[nodiscard]] const char* audit() const;
+
+private:
+    enum class Exit : std::uint8_t { completed, expired, purged, evicted, cancelled };
+    enum class Where : std::uint8_t { old_place, back };
+    static constexpr Instant at_once = Instant{Duration::nanoseconds(INT64_MIN)};
+
+    Slot take_vacant() noexcept { return vacant_.pop_front(table_.records); }
+    Slot reserve(Slot slot) noexcept;
+    Instant see(Instant now) noexcept { return now_ = later(now_, now); }
+    void give_history(Slot slot) noexcept;
+    void become(Slot slot, State state) noexcept;
+    void take_out(Slot slot) noexcept;
+    void put_in(Slot slot, Instant due) noexcept;
+    void come_back(Slot slot, Where where, Instant due, std::string_view reason,
+                   Effects& effects) noexcept;
+    void fail_with(Slot slot, const Reason& reason, Instant due, Effects& effects) noexcept;
+    void bury(Slot slot, const Reason& reason, Effects& effects) noexcept;
+    void leave(Slot slot, Exit exit, Effects& effects) noexcept;
+    void remove(Slot slot, Exit exit, Effects& effects) noexcept;
+    [[nodiscard]] Slot eviction_candidate() const noexcept;
+    // The order of eviction: lowest priority first, then oldest. As a Place, with the priority
+    // turned round.
+    [[nodiscard]] Place eviction_key(Slot slot) const noexcept {
+        const Place place = table_.place(slot);
+        return {static_cast<std::uint8_t>(priorities - 1 - place.priority), place.number};
+    }
+
+    QueueOptions options_;
+    CoreStart start_;
+    bool ended_ = false;
+    Instant now_ = at_once;  // the latest seen: time does not go back
+    std::uint64_t next_number_;
+    std::uint64_t next_lease_;
+    std::size_t reserved_ = 0;  // RESERVED slots and promised room
+    std::size_t promised_histories_ = 0;
+    Slot fresh_ = 0;  // slots from here on were never used
+    Table table_;
+    ReadyOrder ready_;
+    SlotList delayed_;
+    SlotList dead_;    // in the order of their deaths
+    SlotList vacant_;  // slots whose messages are gone
+    Deadlines deadlines_;
+    // Where the policy is drop_oldest: what waits elsewhere than in a line of ready_.
+    SlotHeap<Place> evictable_;
+    QueueStats stats_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

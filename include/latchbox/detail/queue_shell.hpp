@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <string_view>
+
+#include "latchbox/detail/bodies.hpp"
+#include "latchbox/detail/lock.hpp"
+#include "latchbox/detail/queue_transitions.hpp"
+#include "latchbox/detail/waiters.hpp"
+#include "latchbox/ids.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+template <class Msg, class Platform> class BrokerShell;
+
+// What a call has still to do when it holds no lock any more: destroy bodies, wake who was served.
+// Chains through the things themselves, so it needs no memory.
+template <class Msg, class Platform> struct Aftermath {
+    Cell<Msg, Platform>* doomed = nullptr;
+    std::uint64_t doomed_count = 0;
+    Waiter<Platform>* ended = nullptr;
+    bool idle = false;  // nothing is left to settle, and somebody wants to know
+
+    void doom(Cell<Msg, Platform>& cell) noexcept {
+        cell.next_doomed = doomed;
+        doomed = &cell;
+        ++doomed_count;
+    }
+    void end(Waiter<Platform>& waiter, Errc ending) noexcept {
+        waiter.ending = ending;
+        waiter.next = ended;
+        ended = &waiter;
+    }
+};
+
+// One queue: its mutex, its core, the bodies and who waits. Thin: every call enters (which does
+// what is due and takes the lock), asks the core, concludes (which serves who waits, and unlocks)
+// and acts on what came of it. What a call does stands in publishing.hpp, fetching.hpp, settling.hpp
+// and removing.hpp.
+//
+// Lives as long as a handle, a delivery or a body waiting for its end. Handles are counted as
+// usual; what is lent out (deliveries, bodies) is counted under the mutex when it goes and by one
+// atomic step when it comes back, and the two are brought together when the last handle is gone.
+template <class Msg, class Platform> class QueueShell {
+public:
+    using Shell = BrokerShell<Msg, Platform>;
+    using Effects = detail::Effects;
+    using After = Aftermath<Msg, Platform>;
+
+    QueueShell(Reference<Shell> in, std::string_view name, const QueueOptions& options,
+               std::uint32_t number)
+        : broker{std::move(in)}, core{options}, name_{name}, number_{number} {}
+    QueueShell(const QueueShell&) = delete;
+    QueueShell& operator=(const QueueShell&) = delete;
+
+    const Reference<Shell> broker;
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+    // Unique in the process: what ids and receipts name the queue by.
+    [[nodiscard]] std::uint32_t number() const noexcept { return number_; }
+
+    // --- counting ----------------------------------------------------------------------------
+    void hold() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
+    void let_go() noexcept {
+        if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) { return; }
+        // Nothing is lent out from here on. Below zero `returned_` counts what is still out.
+        const std::int64_t out = lent_;
+        if (returned_.fetch_sub(out, std::memory_order_acq_rel) == out) { delete this; }
+    }
+    // Comes back: nothing of this queue may be touched afterwards.
+    void give_back(std::int64_t count) noexcept {
+        if (returned_.fetch_add(count, std::memory_order_acq_rel) == -count) { delete this; }
+    }
+
+    // --- a call ------------------------------------------------------------------------------
+
+    // Does what is due anywhere, then takes the lock, at an instant up to which all is done. Where
+    // the queue is closed the moment means nothing, and the clock was not asked. [4.3]
+    Moment enter(bool exact = false) LATCHBOX_ACQUIRE(mutex) {
+        for (;;) {
+            if (broker->is_closed()) {
+                mutex.lock();
+                return {};
+            }
+            const Moment moment = broker->arrive(exact);
+            mutex.lock();
+            const bool doubtful = !moment.exact() && waiters_need_exact();
+            const Instant due = core.next_due().at;
+            if (!doubtful && (moment.latest < due || due.is_never())) { return moment; }
+            if (broker->is_closed()) { return moment; }
+            mutex.unlock();
+            exact = true;
+        }
+    }
+    [[nodiscard]] bool is_closed() const noexcept LATCHBOX_REQUIRES(mutex) {
+        return ended || broker->is_closed();
+    }
+    // Serves who waits, tells when something is due, and unlocks. `own` is the slot whose body the
+    // caller's handle sees, if it settles by one.
+    void conclude(const Moment& moment, Effects& effects, After& after, Slot own = none) noexcept
+        LATCHBOX_RELEASE(mutex) {
+        collect(effects, after, own);
+        serve(moment.now, moment.latest, after);
+        tell_due();
+        if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
+        mutex.unlock();
+    }
+    // What was left to do without a lock. May run destructors of `Msg`, and those may call.
+    void act_on(After& after) noexcept {
+        wake(after);
+        if (after.idle) { broker->became_idle(*this); }
+        if (after.doomed == nullptr) { return; }
+        for (Cell<Msg, Platform>* cell = after.doomed; cell != nullptr;) {
+            Cell<Msg, Platform>* const next = cell->next_doomed;
+            cell->destroy();
+            cell = next;
+        }
+        give_back(static_cast<std::int64_t>(after.doomed_count));
+    }
+    void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
+        LATCHBOX_RELEASE(mutex) {
+        After after;
+        conclude(moment, effects, after, own);
+        act_on(after);
+    }
+
+    // --- time --------------------------------------------------------------------------------
+
+    // Does what is due from `first`, this queue's turn, up to another's turn at `limit`.
+    void let_time_act(const Due& first, const Due& limit, Instant now, After& after) noexcept {
+        Lock lock{mutex};
+        Effects effects;
+        while (!broker->is_closed()) {
+            const Due due = core.next_due();
+            if (!(due < limit) && due != first) { break; }
+            if (!core.step(Due::last_at(now), effects)) { break; }
+            collect(effects, after);
+            serve(due.at, now, after);
+        }
+        told_ = core.next_due();
+        if (broker->is_closed()) { told_ = Due::never(); }
+        broker->time.set(enlisted, told_);
+        if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
+    }
+
+    // Whether what the timekeeper was told is still so; if not, tells it.
+    bool confirm_due(const Due& told) noexcept {
+        Lock lock{mutex};
+        const Due next = core.next_due();
+        if (next == told) { return true; }
+        told_ = next;
+        broker->time.set(enlisted, told_);
+        return false;
+    }
+
+    // --- pieces of calls, under the lock -----------------------------------------------------
+
+    // A lease of less than a second is not granted by a glance.
+    [[nodiscard]] bool short_leases() const noexcept {
+        return core.options().lease < Duration{std::chrono::seconds{1}};
+    }
+    [[nodiscard]] bool waiters_need_exact() const noexcept LATCHBOX_REQUIRES(mutex) {
+        return fetchers.timed() + publishers.timed() != 0 ||
+               (!fetchers.empty() && short_leases());
+    }
+    // Ends the queue's hold on the bodies of those who left, and gives their slots back.
+    void collect(Effects& effects, After& after, Slot own = none) noexcept
+        LATCHBOX_REQUIRES(mutex) {
+        while (!effects.gone.empty()) {
+            const Slot slot = effects.gone.pop_front(core.records());
+            if (slot == own && bodies[slot].seen_by_one_handle()) {
+                bodies[slot].keep_alone();
+            } else {
+                drop(slot, after);
+            }
+            core.vacate(slot);
+        }
+    }
+    void drop(Slot slot, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
+        if (!bodies[slot].drop()) { return; }
+        after.doom(bodies[slot]);
+        ++lent_;
+    }
+    // Gives what is there to those who wait for it, in the order in which they came. A wait that is
+    // over at `now` is over, even if its thread has not noticed yet. [4.9]
+    void serve(Instant now, Instant lease_from, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
+        while (!fetchers.empty() && core.has_ready()) {
+            Waiter<Platform>& waiter = fetchers.front();
+            end_fetcher(waiter);
+            const bool late = waiter.sleep.until <= now;
+            if (!late) {
+                waiter.grant = lease(lease_from);
+            }
+            after.end(waiter, late ? Errc::timed_out : Errc{});
+        }
+        while (!publishers.empty()) {
+            Waiter<Platform>& waiter = publishers.front();
+            const bool late = waiter.sleep.until <= now;
+            if (!late && !core.has_room(waiter.wanted)) { break; }
+            publishers.remove(waiter);
+            if (!late) { core.promise(waiter.wanted); }
+            after.end(waiter, late ? Errc::timed_out : Errc{});
+        }
+    }
+    void end_fetcher(Waiter<Platform>& waiter) noexcept LATCHBOX_REQUIRES(mutex) {
+        fetchers.remove(waiter);
+        core.redeem_history();
+    }
+    void end_all_waiters(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
+        while (!fetchers.empty()) {
+            Waiter<Platform>& waiter = fetchers.front();
+            end_fetcher(waiter);
+            after.end(waiter, ending);
+        }
+        end_publishers(ending, after);
+    }
+    void end_publishers(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
+        while (!publishers.empty()) {
+            Waiter<Platform>& waiter = publishers.front();
+            publishers.remove(waiter);
+            after.end(waiter, ending);
+        }
+    }
+    // Leases the first message, and lends its body to the handle that will be made of it.
+    Grant lease(Instant from) noexcept LATCHBOX_REQUIRES(mutex) {
+        const Slot slot = core.lease(from);
+        lend(slot);
+        const History& history = core.history(slot);
+        return {slot,          history.attempts, history.failures, core.record(slot).number,
+                history.lease, history.at};
+    }
+    // A handle will see the body of `slot`.
+    void lend(Slot slot) noexcept LATCHBOX_REQUIRES(mutex) {
+        bodies[slot].show();
+        ++lent_;
+    }
+    void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
+        const Due next = core.next_due();
+        if (!(next < told_)) { return; }
+        told_ = next;
+        broker->time.set(enlisted, told_);
+    }
+    // Makes what the core lacks, outside the lock; then the caller looks again.
+    void grow(const QueueCore::Shortage& shortage) LATCHBOX_RELEASE(mutex) {
+        mutex.unlock();
+        auto growth = core.make(shortage);
+        typename Bodies<Msg, Platform>::Chunk chunk;
+        if (shortage.records) { chunk = bodies.make(*shortage.records); }
+        Lock lock{mutex};
+        core.adopt(growth);
+        bodies.adopt(chunk);
+    }
+
+    // Stops it for good: nobody waits any more, and the queue lets go of all bodies.
+    void close(After& after) noexcept {
+        Lock lock{mutex};
+        end_all_waiters(Errc::closed, after);
+        for (Slot slot = 0; slot < core.slots(); ++slot) {
+            if (core.record(slot).state > State::reserved) { drop(slot, after); }
+        }
+    }
+
+    typename Platform::Mutex mutex;
+    QueueCore core LATCHBOX_GUARDED_BY(mutex);
+    Waiters<Platform> fetchers LATCHBOX_GUARDED_BY(mutex);
+    Waiters<Platform> publishers LATCHBOX_GUARDED_BY(mutex);
+    Bodies<Msg, Platform> bodies LATCHBOX_GUARDED_BY(mutex);
+    bool ended LATCHBOX_GUARDED_BY(mutex) = false;  // removed
+    // The broker's, under its own mutex.
+    std::uint32_t enlisted = none;
+    std::uint64_t listed = 0;  // the how-manieth it was; 0: not listed
+    QueueShell* listed_next = nullptr;
+    QueueShell* listed_previous = nullptr;
+
+private:
+    ~QueueShell() = default;
+
+    void wake(After& after) noexcept {
+        while (after.ended != nullptr) {
+            Waiter<Platform>& waiter = *after.ended;
+            after.ended = waiter.next;
+            broker->time.finish(waiter.sleep);
+        }
+    }
+
+    const std::string name_;
+    const std::uint32_t number_;
+    Due told_ LATCHBOX_GUARDED_BY(mutex) = Due::never();  // what the timekeeper knows
+    std::int64_t lent_ LATCHBOX_GUARDED_BY(mutex) = 0;
+    typename Platform::template Atomic<std::int64_t> handles_{1};
+    typename Platform::template Atomic<std::int64_t> returned_{0};
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include "latchbox/detail/queue_places.hpp"
+
+// The transitions of QueueCore. Each asserts the state it starts from.
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// --- delivering --------------------------------------------------------------------------------
+
+// READY -- lease -> LEASED
+inline Slot QueueCore::lease(Instant from) noexcept {
+    const Slot slot = first_ready();
+    take_out(slot);
+    if (!table_.has_history(slot)) { give_history(slot); }
+    History& history = table_.history(slot);
+    stats_.redelivered += history.attempts != 0 ? 1U : 0U;
+    ++stats_.delivered;
+    if (history.attempts != ~std::uint32_t{0}) { ++history.attempts; }
+    history.lease = next_lease_++;
+    history.at = later(now_, from) + options_.lease;
+    become(slot, State::leased);
+    deadlines_.insert_lease(table_, slot);
+    return slot;
+}
+
+// LEASED -- take back -> READY, at its old place, and nothing has happened
+inline void QueueCore::take_back(Slot slot) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    take_out(slot);
+    History& history = table_.history(slot);
+    --history.attempts;
+    --stats_.delivered;
+    stats_.redelivered -= history.attempts != 0 ? 1U : 0U;
+    put_in(slot, at_once);
+}
+
+// [4.2]
+inline bool QueueCore::holds(Slot slot, std::uint64_t lease) const noexcept {
+    return slot < fresh_ && table_.records[slot].state == State::leased &&
+           table_.history(slot).lease == lease;
+}
+
+inline bool QueueCore::issued(Slot slot, std::uint64_t lease, std::uint64_t number) const noexcept {
+    return slot < fresh_ && start_.lease <= lease && lease < next_lease_ &&
+           start_.number <= number && number < next_number_;
+}
+
+// --- settling ----------------------------------------------------------------------------------
+
+// LEASED -- ack -> gone: completed
+inline void QueueCore::ack(Slot slot, Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    take_out(slot);
+    leave(slot, Exit::completed, effects);
+}
+
+// LEASED -- release -> READY, at its old place
+inline void QueueCore::release(Slot slot, Instant now, Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    see(now);
+    ++stats_.released;
+    take_out(slot);
+    come_back(slot, Where::old_place, at_once, {}, effects);
+}
+
+// LEASED -- requeue(delay) -> READY or DELAYED, at the back
+inline void QueueCore::requeue(Slot slot, Duration delay, Instant now,
+                               Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    now = see(now);
+    ++stats_.requeued;
+    take_out(slot);
+    come_back(slot, Where::back, delay > Duration{} ? now + delay : at_once, {}, effects);
+}
+
+// LEASED -- handle abandoned -> READY, at the back [4.7]
+inline void QueueCore::abandon(Slot slot, Instant now, Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    see(now);
+    ++stats_.abandoned;
+    take_out(slot);
+    come_back(slot, Where::back, at_once, {}, effects);
+}
+
+// LEASED -- fail(reason) -> DELAYED (backoff) or READY, at the back; DEAD when no tries are left
+inline void QueueCore::fail(Slot slot, std::string_view reason, Instant now,
+                            Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    now = see(now);
+    ++stats_.failed;
+    const Duration pause = pause_after(options_.backoff, table_.history(slot).failures + 1);
+    fail_with(slot, Reason{Cause::failed, reason}, pause > Duration{} ? now + pause : at_once,
+              effects);
+}
+
+// LEASED -- reject(reason) -> DEAD
+inline void QueueCore::reject(Slot slot, std::string_view reason, Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    ++stats_.rejected;
+    take_out(slot);
+    bury(slot, Reason{Cause::rejected, reason}, effects);
+}
+
+inline Instant QueueCore::extend(Slot slot, Instant until) noexcept {
+    ensure(table_.records[slot].state == State::leased);
+    History& history = table_.history(slot);
+    if (history.at < until) {
+        take_out(slot);
+        history.at = until;
+        deadlines_.insert_extended(table_, slot);
+    }
+    return history.at;
+}
+
+// A delivery that failed, by its consumer's word or by its lease; it counts. [4.5]
+inline void QueueCore::fail_with(Slot slot, const Reason& reason, Instant due,
+                                 Effects& effects) noexcept {
+    take_out(slot);
+    History& history = table_.history(slot);
+    if (history.failures != ~std::uint32_t{0}) { ++history.failures; }
+    history.reason = reason;
+    if (options_.max_failures != 0 && history.failures >= options_.max_failures && !ended_) {
+        return bury(slot, reason, effects);
+    }
+    come_back(slot, Where::back, due, reason.text(), effects);
+}
+
+// Every way by which a delivery returns with tries left: judged here for its attempts and its
+// time to live, then put in.
+inline void QueueCore::come_back(Slot slot, Where where, Instant due, std::string_view reason,
+                                 Effects& effects) noexcept {
+    const History& history = table_.history(slot);
+    if (ended_) { return leave(slot, Exit::purged, effects); }
+    if (options_.max_attempts != 0 &&
+        history.attempts - history.attempts_before_redrive >= options_.max_attempts) {
+        return bury(slot, Reason{Cause::attempts_used_up, reason}, effects);
+    }
+    if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
+    if (where == Where::back) { table_.records[slot].place = next_number_++; }
+    put_in(slot, due);
+}
+
+// -> DEAD. Beyond dead_capacity the oldest goes. [7.2]
+inline void QueueCore::bury(Slot slot, const Reason& reason, Effects& effects) noexcept {
+    if (ended_) { return leave(slot, Exit::purged, effects); }
+    table_.history(slot).reason = reason;
+    become(slot, State::dead);
+    dead_.push_back(table_.records, slot);
+    while (options_.dead_capacity && dead_.size() > *options_.dead_capacity) {
+        remove(dead_.front(), Exit::purged, effects);
+    }
+}
+
+// --- time --------------------------------------------------------------------------------------
+
+// [4.3]
+inline bool QueueCore::step(const Due& limit, Effects& effects) noexcept {
+    const auto [due, slot] = deadlines_.next(table_);
+    if (slot == none || due.at.is_never() || !(due < limit)) { return false; }
+    see(due.at);
+    switch (due.kind) {
+        // LEASED -- lease ran out -> READY, at the back; DEAD when no tries are left [4.6]
+        case Due::lease:
+            ++stats_.leases_run_out;
+            fail_with(slot, Reason{Cause::lease_ran_out}, at_once, effects);
+            break;
+        // READY, DELAYED -- time to live over -> gone: expired
+        case Due::life: remove(slot, Exit::expired, effects); break;
+        // DELAYED -- due -> READY, at the place it has
+        case Due::delay:
+            take_out(slot);
+            put_in(slot, at_once);
+            break;
+    }
+    return true;
+}
+
+// --- removing ----------------------------------------------------------------------------------
+
+inline Slot QueueCore::find(Slot hint, std::uint64_t number) const noexcept {
+    if (number == 0 || hint >= fresh_ || table_.records[hint].number != number) { return none; }
+    const State state = table_.records[hint].state;
+    return state == State::vacant || state == State::reserved ? none : hint;
+}
+
+// not LEASED -- cancel -> gone: cancelled
+inline void QueueCore::cancel(Slot slot, Effects& effects) noexcept {
+    remove(slot, Exit::cancelled, effects);
+}
+
+// READY, DELAYED -- purge -> gone: purged
+inline std::size_t QueueCore::purge(Effects& effects) noexcept {
+    std::size_t purged = 0;
+    for (; !ready_.empty(); ++purged) { remove(first_ready(), Exit::purged, effects); }
+    for (; !delayed_.empty(); ++purged) { remove(delayed_.front(), Exit::purged, effects); }
+    return purged;
+}
+
+// DEAD -- purge -> gone: purged
+inline std::size_t QueueCore::purge_dead(Effects& effects) noexcept {
+    std::size_t purged = 0;
+    for (; !dead_.empty(); ++purged) { remove(dead_.front(), Exit::purged, effects); }
+    return purged;
+}
+
+// DEAD -- take -> gone: purged
+inline void QueueCore::take_dead(Slot slot, Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::dead);
+    remove(slot, Exit::purged, effects);
+}
+
+// DEAD -- redrive -> READY, at the back
+inline void QueueCore::redrive(Slot slot, Instant now) noexcept {
+    ensure(table_.records[slot].state == State::dead);
+    now = see(now);
+    ++stats_.redriven;
+    take_out(slot);
+    History& history = table_.history(slot);
+    history.failures = 0;
+    history.attempts_before_redrive = history.attempts;
+    history.expires = now + history.life;
+    table_.records[slot].place = next_number_++;
+    put_in(slot, at_once);
+}
+
+inline void QueueCore::end(Effects& effects) noexcept {
+    purge(effects);
+    purge_dead(effects);
+    ended_ = true;
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

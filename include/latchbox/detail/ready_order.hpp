@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "latchbox/detail/slot_heap.hpp"
+#include "latchbox/detail/slot_list.hpp"
+#include "latchbox/detail/table.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+inline constexpr unsigned priorities = 10;
+
+// The READY messages of one queue by place. What comes with a newer place than all of its priority
+// is appended to the line of that priority, O(1); what returns to an old place goes to a heap,
+// O(log n). [4.4]
+class ReadyOrder {
+public:
+    using Room = SlotHeap<Place>::Room;
+
+    [[nodiscard]] static Room make(std::size_t histories) {
+        return SlotHeap<Place>::make(histories);
+    }
+    void adopt(Room& room) noexcept { returned_.adopt(room); }
+
+    [[nodiscard]] bool empty() const noexcept { return lines_in_use_ == 0 && returned_.empty(); }
+
+    void insert(Table& table, Slot slot) noexcept {
+        const Place place = table.place(slot);
+        SlotList& line = lines_[place.priority];
+        if (line.empty() || table.place(line.back()) < place) {
+            line.push_back(table.records, slot);
+            lines_in_use_ |= 1U << place.priority;
+        } else {
+            returned_.insert(place, table.records[slot].history);
+        }
+    }
+    void remove(Table& table, Slot slot) noexcept {
+        const Record& record = table.records[slot];
+        if (record.history != none && returned_.contains(record.history)) {
+            return returned_.remove(record.history);
+        }
+        SlotList& line = lines_[record.priority];
+        line.remove(table.records, slot);
+        if (line.empty()) { lines_in_use_ &= ~(1U << record.priority); }
+    }
+    // The first in place; there must be one.
+    [[nodiscard]] Slot front(const Table& table) const noexcept {
+        if (returned_.empty()) { return line_front(); }
+        const Slot returned = table.histories[returned_.front().item].slot;
+        if (lines_in_use_ == 0) { return returned; }
+        const Slot in_line = line_front();
+        return returned_.front().key < table.place(in_line) ? returned : in_line;
+    }
+    // The first in the line of the lowest priority, those in the heap apart; `none` if there is none.
+    [[nodiscard]] Slot oldest_of_lowest() const noexcept {
+        if (lines_in_use_ == 0) { return none; }
+        return lines_[std::countr_zero(lines_in_use_)].front();
+    }
+
+    [[nodiscard]] const SlotList& line(unsigned priority) const noexcept {
+        return lines_[priority];
+    }
+    [[nodiscard]] const SlotHeap<Place>& returned() const noexcept { return returned_; }
+
+private:
+    [[nodiscard]] Slot line_front() const noexcept {
+        return lines_[std::bit_width(lines_in_use_) - 1].front();
+    }
+
+    SlotList lines_[priorities];
+    std::uint32_t lines_in_use_ = 0;  // a bit per priority whose line is not empty
+    SlotHeap<Place> returned_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

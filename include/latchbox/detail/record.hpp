@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <compare>
+#include <cstdint>
+
+#include "latchbox/reason.hpp"
+#include "latchbox/time.hpp"
+
+// What a queue knows of one message, the body apart.
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// Numbers the messages a queue holds, from 0; used again when a message and all who can see its
+// body are gone.
+using Slot = std::uint32_t;
+inline constexpr std::uint32_t none = 0xffffffffU;
+
+enum class State : std::uint8_t {
+    vacant,    // no message
+    reserved,  // room taken for one that is about to be accepted
+    delayed,
+    ready,
+    leased,
+    dead,
+};
+
+// Where a message stands among those of its queue: what is delivered first comes first.
+struct Place {
+    std::uint8_t priority;
+    std::uint64_t number;
+    friend constexpr bool operator<(const Place& a, const Place& b) noexcept {
+        return a.priority != b.priority ? a.priority > b.priority : a.number < b.number;
+    }
+};
+
+// Something that time will do to a message; what is done first comes first. [4.3]
+struct Due {
+    enum Kind : std::uint8_t { lease, life, delay };
+    Instant at;
+    Kind kind;
+    std::uint64_t number;  // of the message's place
+    friend constexpr auto operator<=>(const Due&, const Due&) noexcept = default;
+
+    // After everything, and before everything due later than `at`.
+    [[nodiscard]] static constexpr Due never() noexcept {
+        return {Instant::never(), delay, ~std::uint64_t{0}};
+    }
+    [[nodiscard]] static constexpr Due last_at(Instant at) noexcept {
+        return {at, delay, ~std::uint64_t{0}};
+    }
+};
+
+// The links of a slot in the one list it stands in.
+struct Links {
+    Slot next = none;
+    Slot previous = none;
+};
+
+// A message that has only been waiting in line needs no more than this.
+struct Record {
+    Links links;
+    std::uint64_t number = 0;  // of its id
+    std::uint64_t place = 0;   // of its place: the id's until it is put at the back
+    std::uint32_t history = none;
+    State state = State::vacant;
+    std::uint8_t priority = 0;
+};
+
+// What gathers once a message was handed out, or has a time of its own.
+struct History {
+    Slot slot = none;  // whose it is; the next free one while it is nobody's
+    std::uint32_t attempts = 0;
+    std::uint32_t attempts_before_redrive = 0;
+    std::uint32_t failures = 0;
+    std::uint64_t lease = 0;  // number of the last lease granted
+    Instant at;               // LEASED: its deadline; DELAYED: when it is due
+    Instant expires = Instant::never();
+    Duration life = Duration::never();
+    Reason reason;  // of the last failure, or of its death
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

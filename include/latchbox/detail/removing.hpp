@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+#include "latchbox/detail/queue_shell.hpp"
+#include "latchbox/detail/slot_heap.hpp"
+#include "latchbox/detail/view.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// How messages leave other than by a consumer, and what is done with dead letters.
+template <class Msg, class Platform> class Removing {
+public:
+    using Shell = QueueShell<Msg, Platform>;
+
+    static Result<void> cancel(Shell& shell, MessageId id) noexcept {
+        return with_message(shell, id, [&](Slot slot, const Moment&, Effects& effects) {
+            if (shell.core.record(slot).state == State::leased) { return Errc::leased; }
+            shell.core.cancel(slot, effects);
+            return Errc{};
+        });
+    }
+    static std::size_t purge(Shell& shell) noexcept {
+        return count(shell, [&](const Moment&, Effects& e) { return shell.core.purge(e); });
+    }
+    static std::size_t purge_dead(Shell& shell) noexcept {
+        return count(shell, [&](const Moment&, Effects& e) { return shell.core.purge_dead(e); });
+    }
+    static Result<void> redrive(Shell& shell, MessageId id) noexcept {
+        return with_message(shell, id, [&](Slot slot, const Moment& moment, Effects&) {
+            if (shell.core.record(slot).state != State::dead) { return Errc::unknown_message; }
+            shell.core.redrive(slot, moment.now);
+            return Errc{};
+        });
+    }
+    // All of them, in the order in which they were published. May throw std::bad_alloc, and then
+    // none is redriven.
+    static std::size_t redrive_all(Shell& shell) {
+        SlotHeap<std::uint64_t>::Room room;
+        for (;;) {
+            Effects effects;
+            const Moment moment = shell.enter(true);
+            if (shell.is_closed()) {
+                shell.mutex.unlock();
+                return 0;
+            }
+            QueueCore& core = shell.core;
+            if (room.position.size() < core.slots() && core.first_dead() != none) {
+                const std::size_t slots = core.slots();
+                shell.mutex.unlock();
+                room = SlotHeap<std::uint64_t>::make(slots);
+                continue;
+            }
+            SlotHeap<std::uint64_t> by_number;
+            by_number.adopt(room);
+            for (Slot slot = core.first_dead(); slot != none; slot = core.next_dead(slot)) {
+                by_number.insert(core.record(slot).number, slot);
+            }
+            const std::size_t all = by_number.size();
+            while (!by_number.empty()) {
+                const Slot slot = by_number.front().item;
+                by_number.remove(slot);
+                core.redrive(slot, moment.now);
+            }
+            shell.finish(moment, effects);
+            return all;
+        }
+    }
+
+    // --- looking at the dead -----------------------------------------------------------------
+
+    // Calls `room(n)` without the lock until it has room for all, then `take(shell, slot)` for each
+    // under the lock, in the order of their deaths.
+    template <class Room, class Take>
+    static void each_dead(Shell& shell, Room&& room, Take&& take) {
+        for (;;) {
+            shell.enter();
+            const std::size_t dead =
+                shell.is_closed() ? 0 : static_cast<std::size_t>(shell.core.stats().dead);
+            if (!room.has(dead)) {
+                shell.mutex.unlock();
+                room.make(dead);
+                continue;
+            }
+            for (Slot slot = dead != 0 ? shell.core.first_dead() : none; slot != none;
+                 slot = shell.core.next_dead(slot)) {
+                shell.lend(slot);
+                take(shell, slot);
+            }
+            shell.mutex.unlock();
+            return;
+        }
+    }
+    // A view of the oldest dead letter, or of that with this id, and its number.
+    struct Dead {
+        View<Msg, Platform> view;
+        MessageId id;
+    };
+    static Result<Dead> look(Shell& shell, const MessageId* id) noexcept {
+        shell.enter();
+        Errc refused = shell.is_closed() ? Errc::closed : Errc{};
+        Slot slot = none;
+        if (refused == Errc{}) {
+            slot = id == nullptr ? shell.core.first_dead() : find_dead(shell, *id);
+            if (slot == none) { refused = id == nullptr ? Errc::empty : Errc::unknown_message; }
+        }
+        if (refused != Errc{}) {
+            shell.mutex.unlock();
+            return refused;
+        }
+        shell.lend(slot);
+        Dead found{View<Msg, Platform>{shell, shell.bodies[slot]},
+                   IdParts::message(shell.number(), shell.core.record(slot).number, slot)};
+        shell.mutex.unlock();
+        return found;
+    }
+    // The dead letter leaves, seen by the caller's view; `alone` asks that nobody else sees it.
+    static Result<void> take(Shell& shell, MessageId id, bool alone) noexcept {
+        Effects effects;
+        const Moment moment = shell.enter();
+        Errc refused = shell.is_closed() ? Errc::closed : Errc{};
+        const Slot slot = refused == Errc{} ? find_dead(shell, id) : none;
+        if (refused == Errc{} && slot == none) { refused = Errc::unknown_message; }
+        if (slot != none && alone && !shell.bodies[slot].seen_by_one_handle()) {
+            refused = Errc::body_shared;
+        }
+        if (refused == Errc{}) { shell.core.take_dead(slot, effects); }
+        shell.finish(moment, effects, slot);
+        if (refused != Errc{}) { return refused; }
+        return {};
+    }
+
+private:
+    static Slot find_dead(const Shell& shell, MessageId id) noexcept {
+        const Slot slot = find(shell, id);
+        return slot != none && shell.core.record(slot).state == State::dead ? slot : none;
+    }
+    static Slot find(const Shell& shell, MessageId id) noexcept {
+        if (IdParts::issuer(id) != shell.number()) { return none; }
+        return shell.core.find(IdParts::slot(id), IdParts::number(id));
+    }
+    template <class Act>
+    static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept {
+        Effects effects;
+        const Moment moment = shell.enter(true);
+        Errc refused = Errc::closed;
+        if (!shell.is_closed()) {
+            const Slot slot = find(shell, id);
+            refused = slot == none ? Errc::unknown_message : act(slot, moment, effects);
+        }
+        shell.finish(moment, effects);
+        if (refused != Errc{}) { return refused; }
+        return {};
+    }
+    template <class Act> static std::size_t count(Shell& shell, Act&& act) noexcept {
+        Effects effects;
+        const Moment moment = shell.enter();
+        const std::size_t counted = shell.is_closed() ? 0 : act(moment, effects);
+        shell.finish(moment, effects);
+        return counted;
+    }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstdint>
+
+#include "latchbox/detail/chunks.hpp"
+#include "latchbox/detail/record.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// The records of one queue by slot, and the histories of those messages that have one.
+class Table {
+public:
+    explicit Table(unsigned first_bits) noexcept : records{first_bits}, histories{first_bits} {}
+
+    Chunks<Record> records;
+    Chunks<History> histories;
+
+    [[nodiscard]] bool has_history(Slot slot) const noexcept {
+        return records[slot].history != none;
+    }
+    [[nodiscard]] History& history(Slot slot) noexcept { return histories[records[slot].history]; }
+    [[nodiscard]] const History& history(Slot slot) const noexcept {
+        return histories[records[slot].history];
+    }
+    [[nodiscard]] Place place(Slot slot) const noexcept {
+        return {records[slot].priority, records[slot].place};
+    }
+
+    // How many more messages can be given a history.
+    [[nodiscard]] std::size_t free_histories() const noexcept {
+        return histories.capacity() - in_use_;
+    }
+    [[nodiscard]] std::size_t histories_in_use() const noexcept { return in_use_; }
+
+    void give_history(Slot slot) noexcept {
+        ensure(free_histories() != 0, "a history without room");
+        const std::uint32_t at = free_ != none ? free_ : used_++;
+        if (at == free_) { free_ = histories[at].slot; }
+        History& history = histories[at];
+        history.slot = slot;
+        history.attempts = 0;
+        history.attempts_before_redrive = 0;
+        history.failures = 0;
+        history.lease = 0;
+        history.expires = Instant::never();
+        history.life = Duration::never();
+        history.reason = Reason{};
+        records[slot].history = at;
+        ++in_use_;
+    }
+    void take_history(Slot slot) noexcept {
+        const std::uint32_t at = records[slot].history;
+        if (at == none) { return; }
+        records[slot].history = none;
+        histories[at].slot = free_;
+        free_ = at;
+        --in_use_;
+    }
+
+private:
+    std::uint32_t free_ = none;  // first of a chain through History::slot
+    std::uint32_t used_ = 0;     // histories from here on were never used
+    std::size_t in_use_ = 0;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

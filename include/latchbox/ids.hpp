@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "latchbox/result.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+
+namespace detail {
+struct IdParts;
+
+/// Reads "m-1-2-3": the letter, then exactly `count` decimal numbers, nothing else.
+bool read_numbers(std::string_view text, char letter, std::uint64_t* out, std::size_t count);
+constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept;
+}  // namespace detail
+
+/// Names a message for as long as the process runs; drawn when the message is accepted, never
+/// changed, never given to another. `{}` names none. Ordered by acceptance within the queue
+/// that issued it; a regular, hashable value of 16 bytes that means nothing to anybody else.
+class MessageId {
+public:
+    constexpr MessageId() noexcept = default;
+    friend constexpr auto operator<=>(const MessageId&, const MessageId&) noexcept = default;
+
+    /// What `to_string` wrote; `invalid_name` for any other text.
+    [[nodiscard]] static Result<MessageId> from_string(std::string_view text) {
+        std::uint64_t parts[3];
+        if (!detail::read_numbers(text, 'm', parts, 3)) { return Errc::invalid_name; }
+        if (parts[0] > 0xffffffffU || parts[2] > 0xffffffffU) { return Errc::invalid_name; }
+        MessageId id;
+        id.issuer_ = static_cast<std::uint32_t>(parts[0]);
+        id.number_ = parts[1];
+        id.slot_ = static_cast<std::uint32_t>(parts[2]);
+        return id;
+    }
+    [[nodiscard]] friend std::string to_string(const MessageId& id) {
+        return "m-" + std::to_string(id.issuer_) + '-' + std::to_string(id.number_) + '-' +
+               std::to_string(id.slot_);
+    }
+
+private:
+    friend struct detail::IdParts;
+    friend struct std::hash<MessageId>;
+    // The slot is a hint where to look: it follows from the other two.
+    std::uint32_t issuer_ = 0;
+    std::uint32_t slot_ = 0;
+    std::uint64_t number_ = 0;
+};
+
+/// Names one delivery: the fencing token of its lease. Whoever holds it can settle the delivery
+/// by `queue.ack(receipt)` and its like for as long as the lease is live. `{}` names none. A
+/// regular, hashable value of 24 bytes, ordered by hand-out within its queue.
+class Receipt {
+public:
+    constexpr Receipt() noexcept = default;
+    friend constexpr auto operator<=>(const Receipt&, const Receipt&) noexcept = default;
+
+    /// What `to_string` wrote; `invalid_name` for any other text.
+    [[nodiscard]] static Result<Receipt> from_string(std::string_view text) {
+        std::uint64_t parts[4];
+        if (!detail::read_numbers(text, 'r', parts, 4)) { return Errc::invalid_name; }
+        if (parts[0] > 0xffffffffU || parts[3] > 0xffffffffU) { return Errc::invalid_name; }
+        Receipt receipt;
+        receipt.queue_ = static_cast<std::uint32_t>(parts[0]);
+        receipt.lease_ = parts[1];
+        receipt.number_ = parts[2];
+        receipt.slot_ = static_cast<std::uint32_t>(parts[3]);
+        return receipt;
+    }
+    [[nodiscard]] friend std::string to_string(const Receipt& receipt) {
+        return "r-" + std::to_string(receipt.queue_) + '-' + std::to_string(receipt.lease_) +
+               '-' + std::to_string(receipt.number_) + '-' + std::to_string(receipt.slot_);
+    }
+
+private:
+    friend struct detail::IdParts;
+    friend struct std::hash<Receipt>;
+    std::uint32_t queue_ = 0;
+    std::uint32_t slot_ = 0;
+    std::uint64_t lease_ = 0;
+    std::uint64_t number_ = 0;
+};
+
+namespace detail {
+
+// The inside of ids, for those who issue and judge them. Numbers count from 1, so that `{}` is
+// never issued.
+struct IdParts {
+    [[nodiscard]] static constexpr MessageId message(std::uint32_t issuer, std::uint64_t number,
+                                                     std::uint32_t slot) noexcept {
+        MessageId id;
+        id.issuer_ = issuer;
+        id.slot_ = slot;
+        id.number_ = number;
+        return id;
+    }
+    [[nodiscard]] static constexpr Receipt receipt(std::uint32_t queue, std::uint32_t slot,
+                                                   std::uint64_t lease,
+                                                   std::uint64_t number) noexcept {
+        Receipt made;
+        made.queue_ = queue;
+        made.slot_ = slot;
+        made.lease_ = lease;
+        made.number_ = number;
+        return made;
+    }
+    static constexpr std::uint32_t issuer(const MessageId& id) noexcept { return id.issuer_; }
+    static constexpr std::uint32_t slot(const MessageId& id) noexcept { return id.slot_; }
+    static constexpr std::uint64_t number(const MessageId& id) noexcept { return id.number_; }
+    static constexpr std::uint32_t queue(const Receipt& r) noexcept { return r.queue_; }
+    static constexpr std::uint32_t slot(const Receipt& r) noexcept { return r.slot_; }
+    static constexpr std::uint64_t lease(const Receipt& r) noexcept { return r.lease_; }
+    static constexpr std::uint64_t number(const Receipt& r) noexcept { return r.number_; }
+};
+
+inline bool read_numbers(std::string_view text, char letter, std::uint64_t* out,
+                         std::size_t count) {
+    if (text.empty() || text.front() != letter) { return false; }
+    text.remove_prefix(1);
+    for (std::size_t i = 0; i < count; ++i) {
+        if (text.empty() || text.front() != '-') { return false; }
+        text.remove_prefix(1);
+        std::uint64_t value = 0;
+        std::size_t digits = 0;
+        while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') {
+            const auto digit = static_cast<std::uint64_t>(text[digits] - '0');
+            if (value > (~std::uint64_t{0} - digit) / 10) { return false; }
+            value = value * 10 + digit;
+            ++digits;
+        }
+        if (digits == 0 || (digits > 1 && text.front() == '0')) { return false; }
+        text.remove_prefix(digits);
+        out[i] = value;
+    }
+    return text.empty();
+}
+
+// The finaliser of MurmurHash3 over both words.
+constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+    std::uint64_t h = a ^ (b * 0x9e3779b97f4a7c15U);
+    h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
+    h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53U;
+    return h ^ (h >> 33);
+}
+
+}  // namespace detail
+
+}  // namespace v0
+}  // namespace latchbox
+
+template <> struct std::hash<latchbox::MessageId> {
+    std::size_t operator()(const latchbox::MessageId& id) const noexcept {
+        return static_cast<std::size_t>(latchbox::detail::mix(id.number_, id.issuer_));
+    }
+};
+
+template <> struct std::hash<latchbox::Receipt> {
+    std::size_t operator()(const latchbox::Receipt& receipt) const noexcept {
+        return static_cast<std::size_t>(latchbox::detail::mix(receipt.lease_, receipt.queue_));
+    }
+};

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "latchbox/time.hpp"
+
+// The order of the fields is interface (designated initialisers): new ones come last, except that
+// those of design stages to come stand where the contract puts them.
+namespace latchbox {
+inline namespace v0 {
+
+/// How a broker is made.
+struct BrokerOptions {
+    /// The only source of time; a `SteadyClock` where none is given. Take a `ManualClock` in
+    /// tests. It must outlive the broker.
+    Clock* clock = nullptr;
+    /// A name for people: it stands in reports, nothing depends on it. The text is copied.
+    std::string_view tag = {};
+};
+
+/// What a queue does with a publish when it holds `capacity` messages.
+enum class Overflow : std::uint8_t {
+    reject,       ///< refuse it: `full`
+    block,        ///< let the publisher wait up to `block_for` for room, then `timed_out`
+    drop_oldest,  ///< evict one: the oldest dead letter, else the oldest of the lowest priority;
+                  ///< never a leased one, so a queue that holds nothing else is `full`
+    drop_newest,  ///< drop the new copy; for subscriptions only
+};
+
+/// The pause between a `fail` and the next delivery: the n-th failure of a message waits
+/// `first * factor^(n-1)`, at most `limit`.
+struct Backoff {
+    Duration first = std::chrono::milliseconds{100};
+    std::uint32_t factor = 2;  ///< 1 keeps the pause as it is; 0 is refused
+    Duration limit = std::chrono::seconds{30};
+
+    friend bool operator==(const Backoff&, const Backoff&) = default;
+};
+
+/// How one queue treats its messages. Every field has a default, so `{}` works; name only what
+/// differs: `broker.queue("orders", {.lease = 10s, .max_failures = 5})`.
+struct QueueOptions {
+    /// How long a consumer has to settle a delivery before the message is offered again. Take
+    /// more than the slowest handling; `extend` serves the exceptions. Above zero.
+    Duration lease = std::chrono::seconds{30};
+    /// How many messages the queue holds at most, in whatever state: delayed, ready, leased and
+    /// dead. 0 accepts nothing.
+    std::size_t capacity = 1'048'576;
+    /// What happens to a publish that finds the queue full.
+    Overflow overflow = Overflow::reject;
+    /// How long a publish waits for room where `overflow` is `block`; a publish may say its own.
+    Duration block_for = std::chrono::seconds{5};
+    /// Handlings that may fail before the message becomes a dead letter: fails and leases that
+    /// ran out count, releases and requeues do not. 0: never give up.
+    std::uint32_t max_failures = 0;
+    /// Hand-outs before the message becomes a dead letter, however it comes back. 0: any number.
+    std::uint32_t max_attempts = 0;
+    /// The pause after a `fail`. A lease that ran out has waited long enough and pauses no more.
+    Backoff backoff = {};
+    /// How many dead letters are kept: beyond it the oldest is purged, and counted. Unset: as
+    /// many as `capacity` has room for.
+    std::optional<std::size_t> dead_capacity = {};
+
+    friend bool operator==(const QueueOptions&, const QueueOptions&) = default;
+};
+
+/// How one message is published. `{}` is a message without wishes.
+struct PublishOptions {
+    /// How long the message stays DELAYED before it is offered; counted from publish.
+    Duration delay = {};
+    /// Its time to live, counted from publish: a message not settled by then is gone, counted as
+    /// expired. Must exceed `delay`. A delivery under way is judged when it comes back.
+    Duration expires_in = Duration::never();
+    /// 0 to 9, higher first.
+    std::uint8_t priority = 0;
+    /// How long this publish waits for room, instead of the queue's own `block_for`.
+    std::optional<Duration> block_for = {};
+};
+
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "latchbox/fwd.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+
+/// One queue at one instant. Always true, whatever happened:
+/// `accepted == held() + completed + expired + purged + evicted + cancelled`.
+struct QueueStats {
+    // where the messages are now
+    std::uint64_t blocked = 0;  ///< waiting for a parent or their key
+    std::uint64_t delayed = 0;
+    std::uint64_t ready = 0;
+    std::uint64_t leased = 0;
+    std::uint64_t dead = 0;
+    // where they went, since the queue was made
+    std::uint64_t accepted = 0;
+    std::uint64_t completed = 0;  ///< acked, taken or popped
+    std::uint64_t expired = 0;    ///< their time to live was over
+    std::uint64_t purged = 0;     ///< purged, or a dead letter taken
+    std::uint64_t evicted = 0;    ///< removed by an overflow policy
+    std::uint64_t cancelled = 0;
+    // what was done on the way, since the queue was made
+    std::uint64_t delivered = 0;       ///< hand-outs
+    std::uint64_t redelivered = 0;     ///< hand-outs of a message handed out before
+    std::uint64_t released = 0;
+    std::uint64_t requeued = 0;
+    std::uint64_t abandoned = 0;       ///< deliveries destroyed unsettled
+    std::uint64_t failed = 0;          ///< `fail` by a consumer
+    std::uint64_t leases_run_out = 0;
+    std::uint64_t rejected = 0;        ///< `reject` by a consumer
+    std::uint64_t redriven = 0;
+    std::uint64_t refused = 0;         ///< messages refused for want of room
+
+    /// Messages in the queue, in whatever state: what `capacity` bounds.
+    [[nodiscard]] std::uint64_t held() const noexcept {
+        return blocked + delayed + ready + leased + dead;
+    }
+
+    QueueStats& operator+=(const QueueStats& other) noexcept {
+        blocked += other.blocked;
+        delayed += other.delayed;
+        ready += other.ready;
+        leased += other.leased;
+        dead += other.dead;
+        accepted += other.accepted;
+        completed += other.completed;
+        expired += other.expired;
+        purged += other.purged;
+        evicted += other.evicted;
+        cancelled += other.cancelled;
+        delivered += other.delivered;
+        redelivered += other.redelivered;
+        released += other.released;
+        requeued += other.requeued;
+        abandoned += other.abandoned;
+        failed += other.failed;
+        leases_run_out += other.leases_run_out;
+        rejected += other.rejected;
+        redriven += other.redriven;
+        refused += other.refused;
+        return *this;
+    }
+    friend bool operator==(const QueueStats&, const QueueStats&) = default;
+};
+
+/// All queues of a broker together, those removed included. Each queue is counted at one instant
+/// of its own.
+struct BrokerStats {
+    std::size_t queues = 0;  ///< that exist now
+    QueueStats messages = {};
+};
+
+/// What was left in a broker when it closed.
+struct CloseReport {
+    struct Left {
+        std::string queue = {};
+        std::uint64_t blocked = 0;
+        std::uint64_t delayed = 0;
+        std::uint64_t ready = 0;
+        std::uint64_t leased = 0;
+        std::uint64_t dead = 0;
+        friend bool operator==(const Left&, const Left&) = default;
+    };
+    std::uint64_t blocked = 0;
+    std::uint64_t delayed = 0;
+    std::uint64_t ready = 0;
+    std::uint64_t leased = 0;
+    std::uint64_t dead = 0;
+    /// The queues that were not empty, by name.
+    std::vector<Left> queues = {};
+
+    /// Everything that was left.
+    [[nodiscard]] std::uint64_t left() const noexcept {
+        return blocked + delayed + ready + leased + dead;
+    }
+    friend bool operator==(const CloseReport&, const CloseReport&) = default;
+};
+
+}  // namespace v0
+}  // namespace latchbox
