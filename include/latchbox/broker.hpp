@@ -68,7 +68,7 @@ public:
         detail::require_name(name);
         detail::require_usable(options, Platform::can_wait);
         auto found = shell_->find_or_make(name, options);
-        detail::require_same(found->core.options(), options);
+        detail::require_same(found->options, options);
         return wrap(std::move(found));
     }
     [[nodiscard]] std::optional<Queue> find_queue(std::string_view name) const {

@@ -63,7 +63,7 @@ public:
 
     /// As the queue was made.
     [[nodiscard]] const QueueOptions& options() const noexcept {
-        return this->shell().core.options();
+        return this->shell().options;
     }
 
 private:

@@ -16,3 +16,5 @@
 #define LATCHBOX_REQUIRES(x) LATCHBOX_THREAD_ANNOTATION(requires_capability(x))
 #define LATCHBOX_ACQUIRE(...) LATCHBOX_THREAD_ANNOTATION(acquire_capability(__VA_ARGS__))
 #define LATCHBOX_RELEASE(...) LATCHBOX_THREAD_ANNOTATION(release_capability(__VA_ARGS__))
+// For a function that returns with or without the lock, by what it returns: beyond the analysis.
+#define LATCHBOX_UNCHECKED LATCHBOX_THREAD_ANNOTATION(no_thread_safety_analysis)

@@ -2,6 +2,9 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <cstdint>
+#include <utility>
+
 #include "latchbox/detail/slot_heap.hpp"
 #include "latchbox/detail/slot_list.hpp"
 #include "latchbox/detail/table.hpp"
@@ -26,18 +29,19 @@ public:
     void insert_lease(Table& table, Slot slot) noexcept {
         const Due due = lease_of(table, slot);
         if (leases_.empty() || lease_of(table, leases_.back()) < due) {
+            news_ = news_ || leases_.empty();
             leases_.push_back(table.records, slot);
         } else {
-            others_.insert(due, table.records[slot].history);
+            insert(due, table.records[slot].history);
         }
     }
     // An extended lease would hold up the order of the list.
     void insert_extended(Table& table, Slot slot) noexcept {
-        others_.insert(lease_of(table, slot), table.records[slot].history);
+        insert(lease_of(table, slot), table.records[slot].history);
     }
     void insert(Table& table, Slot slot, Instant at, Due::Kind kind) noexcept {
         if (at.is_never()) { return; }
-        others_.insert({at, kind, table.records[slot].place}, table.records[slot].history);
+        insert({at, kind, table.records[slot].place}, table.records[slot].history);
     }
     // No effect on a slot that has none.
     void remove(Table& table, Slot slot) noexcept {
@@ -66,6 +70,9 @@ public:
         return first;
     }
 
+    // Whether something was put in front of all others since this was last asked.
+    [[nodiscard]] bool news() noexcept { return std::exchange(news_, false); }
+
     [[nodiscard]] const SlotList& leases() const noexcept { return leases_; }
     [[nodiscard]] const SlotHeap<Due>& others() const noexcept { return others_; }
 
@@ -74,8 +81,14 @@ private:
         return {table.history(slot).at, Due::lease, table.records[slot].place};
     }
 
+    void insert(const Due& due, std::uint32_t history) noexcept {
+        others_.insert(due, history);
+        news_ = true;
+    }
+
     SlotList leases_;
     SlotHeap<Due> others_;
+    bool news_ = false;
 };
 
 }  // namespace detail

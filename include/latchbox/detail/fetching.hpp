@@ -81,13 +81,14 @@ public:
     };
 
 private:
-    static Errc refusal(const Shell& shell, const Patience& patience) noexcept {
+    static Errc refusal(const Shell& shell, const Patience& patience) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
         if (shell.is_closed()) { return Errc::closed; }
         return patience.length.is_negative() ? Errc::invalid_option : Errc{};
     }
     template <class Take>
     static Errc wait(Shell& shell, Instant until, const StopToken& stop, const Moment& moment,
-                     Effects& effects, Take& take) {
+                     Effects& effects, Take& take) LATCHBOX_RELEASE(shell.mutex) {
         if constexpr (Platform::can_wait) {
             Waiter<Platform> waiter;
             waiter.sleep.until = until;

@@ -38,7 +38,7 @@ public:
         return unusable ? Errc::invalid_option : Errc{};
     }
 
-    Result<MessageId> one(Msg&& message) {
+    Result<MessageId> one(Msg&& message) LATCHBOX_UNCHECKED {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         SlotList slots;
         if (const Errc refused = reserve(1, slots); refused != Errc{}) { return refused; }
@@ -53,7 +53,7 @@ public:
         return id;
     }
 
-    Result<std::vector<MessageId>> all(std::span<Msg> messages) {
+    Result<std::vector<MessageId>> all(std::span<Msg> messages) LATCHBOX_UNCHECKED {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         std::vector<MessageId> ids(messages.size());
         if (messages.empty()) { return ids; }
@@ -76,9 +76,9 @@ public:
 
 private:
     // Reserves `count` slots and returns holding the lock; or returns why not, without it.
-    Errc reserve(std::size_t count, SlotList& slots) {
+    Errc reserve(std::size_t count, SlotList& slots) LATCHBOX_UNCHECKED {
         const bool timed = options_.delay > Duration{} || !options_.expires_in.is_never();
-        const QueueOptions& queue = shell_.core.options();
+        const QueueOptions& queue = shell_.options;
         Promise promise{*this};
         for (bool exact = timed;;) {
             moment_ = shell_.enter(exact);
@@ -126,27 +126,28 @@ private:
             shell.finish(moment, publishing.effects_);
         }
     };
-    Errc wait_for_room(std::size_t count) noexcept {
+    Errc wait_for_room(std::size_t count) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         if constexpr (Platform::can_wait) {
             Waiter<Platform> waiter;
             waiter.wanted = count;
             waiter.sleep.until =
-                moment_.now + options_.block_for.value_or(shell_.core.options().block_for);
+                moment_.now + options_.block_for.value_or(shell_.options.block_for);
             return wait_in_line(shell_, shell_.publishers, waiter, stop_, moment_, effects_);
         } else {
             return give_up_full(count);
         }
     }
-    Errc give_up_full(std::size_t count) noexcept {
+    Errc give_up_full(std::size_t count) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         shell_.core.refuse(count);
         return give_up(Errc::full);
     }
-    Errc give_up(Errc why) noexcept {
+    Errc give_up(Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         shell_.finish(moment_, effects_);
         return why;
     }
     // As many slots as there are messages; or what has to grow first.
-    QueueCore::Shortage take_slots(std::size_t count, bool timed, SlotList& slots) noexcept {
+    QueueCore::Shortage take_slots(std::size_t count, bool timed, SlotList& slots) noexcept
+        LATCHBOX_REQUIRES(shell_.mutex) {
         if (timed) {
             if (const auto lacking = shell_.core.of_histories(count)) { return lacking; }
         }
@@ -160,29 +161,28 @@ private:
         }
         return {};
     }
-    [[nodiscard]] bool seen(Slot slot) const noexcept {
+    [[nodiscard]] bool seen(Slot slot) const noexcept LATCHBOX_REQUIRES(shell_.mutex) {
         return slot != none && !shell_.bodies[slot].vacant();
     }
-    void withdraw(SlotList& slots) noexcept {
+    void withdraw(SlotList& slots) noexcept LATCHBOX_REQUIRES(shell_.mutex) {
         while (!slots.empty()) { shell_.core.withdraw(slots.pop_front(shell_.core.records())); }
     }
 
     // A body whose move may throw is made without the lock, and copied rather than moved where that
     // can be: then what throws has changed nothing, and nothing was moved from if the queue closed
     // or filled up meanwhile. Holds the lock again if it returns `Errc{}`.
-    Errc fill_unlocked(std::span<Msg> messages, SlotList& slots) {
+    Errc fill_unlocked(std::span<Msg> messages, SlotList& slots) LATCHBOX_UNCHECKED {
         constexpr bool copies = std::is_copy_constructible_v<Msg>;
         if constexpr (!copies) { shell_.core.make_room(0, effects_); }
         {
             Unlocked unlocked{*this, slots};
             for (Msg& message : messages) {
-                auto& cell = shell_.bodies[unlocked.at];
                 if constexpr (copies) {
-                    cell.construct(std::as_const(message));
+                    unlocked.next->construct(std::as_const(message));
                 } else {
-                    cell.construct(std::move(message));
+                    unlocked.next->construct(std::move(message));
                 }
-                unlocked.at = shell_.core.record(unlocked.at).links.next;
+                unlocked.next = unlocked.next->next_doomed;
             }
             unlocked.filled = true;
         }
@@ -192,7 +192,7 @@ private:
         }
         return Errc{};
     }
-    Errc discard(SlotList& slots, Errc why) noexcept {
+    Errc discard(SlotList& slots, Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         After after;
         for (Slot slot = slots.front(); slot != none;
              slot = shell_.core.record(slot).links.next) {
@@ -203,25 +203,32 @@ private:
         shell_.act_on(after);
         return why;
     }
-    // Lets go of the lock; takes it again at the end, and undoes all if not all was made.
+    // Lets go of the lock; takes it again at the end, and undoes all if not all was made. The cells
+    // are chained before: records may move while the lock is not held.
     struct Unlocked {
+        using Body = Cell<Msg, Platform>;
         Publishing& publishing;
         SlotList& slots;
-        Slot at = slots.front();
+        Body* first = nullptr;
+        Body* next = nullptr;  // the first that is not made yet
         bool filled = false;
 
-        Unlocked(Publishing& p, SlotList& s) noexcept : publishing{p}, slots{s} {
-            publishing.shell_.mutex.unlock();
+        Unlocked(Publishing& p, SlotList& s) noexcept LATCHBOX_UNCHECKED : publishing{p}, slots{s} {
+            Shell& shell = publishing.shell_;
+            for (Slot slot = slots.back(); slot != none;
+                 slot = shell.core.record(slot).links.previous) {
+                shell.bodies[slot].next_doomed = first;
+                first = &shell.bodies[slot];
+            }
+            next = first;
+            shell.mutex.unlock();
         }
         Unlocked(const Unlocked&) = delete;
         Unlocked& operator=(const Unlocked&) = delete;
-        ~Unlocked() {
+        ~Unlocked() LATCHBOX_UNCHECKED {
             Shell& shell = publishing.shell_;
-            if (!filled) {
-                for (Slot made = slots.front(); made != at;
-                     made = shell.core.record(made).links.next) {
-                    shell.bodies[made].destroy();
-                }
+            for (Body* made = first; !filled && made != next; made = made->next_doomed) {
+                made->destroy();
             }
             publishing.moment_ = shell.enter(publishing.moment_.exact());
             if (filled) { return; }
@@ -232,7 +239,7 @@ private:
 
     // Accepts all, and unlocks. A queue that closed while bodies were made without the lock has
     // accepted them before, and lets go of them at once.
-    void accept(SlotList& slots, MessageId* ids) noexcept {
+    void accept(SlotList& slots, MessageId* ids) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         QueueCore& core = shell_.core;
         After after;
         core.make_room(0, effects_);

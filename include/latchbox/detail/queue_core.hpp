@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
+#include <vector>
 
 #include "latchbox/detail/backoff.hpp"
 #include "latchbox/detail/deadlines.hpp"
@@ -61,24 +61,30 @@ public:
 
     // --- room, made outside every lock -----------------------------------------------------
     struct Growth {
-        Chunks<Record>::Chunk records;
-        Chunks<History>::Chunk histories;
+        std::vector<Record> records;
+        std::vector<History> histories;
         Deadlines::Room deadlines;
         ReadyOrder::Room ready;
         SlotHeap<Place>::Room evictable;
     };
-    // What has to grow: the next chunk of records, of histories, or neither.
+    // What has to grow, and to what size; 0: not at all.
     struct Shortage {
-        std::optional<unsigned> records = {};
-        std::optional<unsigned> histories = {};
-        explicit operator bool() const noexcept { return records || histories; }
+        std::size_t records = 0;
+        std::size_t histories = 0;
+        explicit operator bool() const noexcept { return records != 0 || histories != 0; }
     };
     [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
     void adopt(Growth& growth) noexcept;
-    [[nodiscard]] Shortage of_records() const noexcept { return {table_.records.next(), {}}; }
+    [[nodiscard]] Shortage of_records() const noexcept {
+        return {grown(table_.records.size()), 0};
+    }
     [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept {
         if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
-        return {{}, table_.histories.next()};
+        return {0, grown(table_.histories.size() + wanted)};
+    }
+    // As `Chunks` grow.
+    [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {
+        return 2 * size + (std::size_t{1} << start_.first_bits);
     }
 
     // --- accepting -------------------------------------------------------------------------
@@ -90,7 +96,7 @@ public:
     // still be seen by somebody: then `pass_over` it.
     [[nodiscard]] Slot vacant() const noexcept { return vacant_.front(); }
     void pass_over() noexcept { vacant_.push_back(table_.records, take_vacant()); }
-    [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.capacity(); }
+    [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
     Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
     Slot reserve_fresh() noexcept { return reserve(fresh_++); }
     void withdraw(Slot slot) noexcept;
@@ -130,6 +136,8 @@ public:
     // queue here and nowhere else.
     bool step(const Due& limit, Effects& effects) noexcept;
     [[nodiscard]] Due next_due() const noexcept { return deadlines_.next(table_).due; }
+    // Whether something may have become due earlier than all before, since this was last asked.
+    [[nodiscard]] bool due_earlier() noexcept { return deadlines_.news(); }
 
     // --- removing ----------------------------------------------------------------------------
     // The slot of the message with this number if the queue holds it, else `none`.
@@ -147,7 +155,7 @@ public:
 
     // --- looking -----------------------------------------------------------------------------
     [[nodiscard]] const QueueOptions& options() const noexcept { return options_; }
-    [[nodiscard]] QueueStats stats() const noexcept { return stats_; }
+    [[nodiscard]] const QueueStats& stats() const noexcept { return stats_; }
     [[nodiscard]] std::size_t held() const noexcept {
         return static_cast<std::size_t>(stats_.held());
     }
@@ -162,7 +170,7 @@ public:
     }
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
     [[nodiscard]] Slot slots() const noexcept { return fresh_; }
-    [[nodiscard]] Chunks<Record>& records() noexcept { return table_.records; }
+    [[nodiscard]] std::vector<Record>& records() noexcept { return table_.records; }
     // The first broken invariant in words, or nullptr. In queue_audit.hpp.
     [[nodiscard]] const char* audit() const;
 

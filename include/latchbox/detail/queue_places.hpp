@@ -13,30 +13,27 @@ inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start)
     : options_{options},
       start_{start},
       next_number_{start.number},
-      next_lease_{start.lease},
-      table_{start.first_bits} {}
+      next_lease_{start.lease} {}
 
 // --- room ------------------------------------------------------------------------------------
 
 inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
     Growth growth;
-    if (shortage.records) { growth.records = table_.records.make(*shortage.records); }
-    if (shortage.histories) {
-        growth.histories = table_.histories.make(*shortage.histories);
-        const std::size_t items = ((std::size_t{2} << *shortage.histories) - 1)
-                                  << start_.first_bits;
-        growth.deadlines = Deadlines::make(items);
-        growth.ready = ReadyOrder::make(items);
+    growth.records.resize(shortage.records);
+    growth.histories.resize(shortage.histories);
+    if (shortage.histories != 0) {
+        growth.deadlines = Deadlines::make(shortage.histories);
+        growth.ready = ReadyOrder::make(shortage.histories);
         if (options_.overflow == Overflow::drop_oldest) {
-            growth.evictable = SlotHeap<Place>::make(items);
+            growth.evictable = SlotHeap<Place>::make(shortage.histories);
         }
     }
     return growth;
 }
 
 inline void QueueCore::adopt(Growth& growth) noexcept {
-    table_.records.adopt(growth.records);
-    table_.histories.adopt(growth.histories);
+    Table::adopt(table_.records, growth.records);
+    Table::adopt(table_.histories, growth.histories);
     deadlines_.adopt(growth.deadlines);
     ready_.adopt(growth.ready);
     evictable_.adopt(growth.evictable);

@@ -26,6 +26,9 @@ template <class Msg, class Platform> struct Aftermath {
     Waiter<Platform>* ended = nullptr;
     bool idle = false;  // nothing is left to settle, and somebody wants to know
 
+    [[nodiscard]] bool nothing() const noexcept {
+        return doomed == nullptr && ended == nullptr && !idle;
+    }
     void doom(Cell<Msg, Platform>& cell) noexcept {
         cell.next_doomed = doomed;
         doomed = &cell;
@@ -52,13 +55,14 @@ public:
     using Effects = detail::Effects;
     using After = Aftermath<Msg, Platform>;
 
-    QueueShell(Reference<Shell> in, std::string_view name, const QueueOptions& options,
+    QueueShell(Reference<Shell> in, std::string_view name, const QueueOptions& how,
                std::uint32_t number)
-        : broker{std::move(in)}, core{options}, name_{name}, number_{number} {}
+        : broker{std::move(in)}, options{how}, core{options}, name_{name}, number_{number} {}
     QueueShell(const QueueShell&) = delete;
     QueueShell& operator=(const QueueShell&) = delete;
 
     const Reference<Shell> broker;
+    const QueueOptions options;
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     // Unique in the process: what ids and receipts name the queue by.
@@ -66,9 +70,9 @@ public:
 
     // --- counting ----------------------------------------------------------------------------
     void hold() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
-    void let_go() noexcept {
+    void let_go() noexcept LATCHBOX_UNCHECKED {  // the last one: nobody lends any more
         if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) { return; }
-        // Nothing is lent out from here on. Below zero `returned_` counts what is still out.
+        // Below zero `returned_` counts what is still out.
         const std::int64_t out = lent_;
         if (returned_.fetch_sub(out, std::memory_order_acq_rel) == out) { delete this; }
     }
@@ -90,8 +94,7 @@ public:
             const Moment moment = broker->arrive(exact);
             mutex.lock();
             const bool doubtful = !moment.exact() && waiters_need_exact();
-            const Instant due = core.next_due().at;
-            if (!doubtful && (moment.latest < due || due.is_never())) { return moment; }
+            if (!doubtful && (moment.latest < told_.at || told_.at.is_never())) { return moment; }
             if (broker->is_closed()) { return moment; }
             mutex.unlock();
             exact = true;
@@ -106,12 +109,13 @@ public:
         LATCHBOX_RELEASE(mutex) {
         collect(effects, after, own);
         serve(moment.now, moment.latest, after);
-        tell_due();
+        if (core.due_earlier()) { tell_due(); }
         if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
         mutex.unlock();
     }
     // What was left to do without a lock. May run destructors of `Msg`, and those may call.
     void act_on(After& after) noexcept {
+        if (after.nothing()) { return; }
         wake(after);
         if (after.idle) { broker->became_idle(*this); }
         if (after.doomed == nullptr) { return; }
@@ -142,8 +146,8 @@ public:
             collect(effects, after);
             serve(due.at, now, after);
         }
-        told_ = core.next_due();
-        if (broker->is_closed()) { told_ = Due::never(); }
+        static_cast<void>(core.due_earlier());
+        told_ = broker->is_closed() ? Due::never() : core.next_due();
         broker->time.set(enlisted, told_);
         if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
     }
@@ -162,7 +166,7 @@ public:
 
     // A lease of less than a second is not granted by a glance.
     [[nodiscard]] bool short_leases() const noexcept {
-        return core.options().lease < Duration{std::chrono::seconds{1}};
+        return options.lease < Duration{std::chrono::seconds{1}};
     }
     [[nodiscard]] bool waiters_need_exact() const noexcept LATCHBOX_REQUIRES(mutex) {
         return fetchers.timed() + publishers.timed() != 0 ||
@@ -246,11 +250,12 @@ public:
         broker->time.set(enlisted, told_);
     }
     // Makes what the core lacks, outside the lock; then the caller looks again.
-    void grow(const QueueCore::Shortage& shortage) LATCHBOX_RELEASE(mutex) {
+    void grow(const QueueCore::Shortage& shortage) LATCHBOX_RELEASE(mutex) LATCHBOX_UNCHECKED {
+        const unsigned next_chunk = bodies.next();
         mutex.unlock();
         auto growth = core.make(shortage);
         typename Bodies<Msg, Platform>::Chunk chunk;
-        if (shortage.records) { chunk = bodies.make(*shortage.records); }
+        if (shortage.records != 0) { chunk = bodies.make(next_chunk); }
         Lock lock{mutex};
         core.adopt(growth);
         bodies.adopt(chunk);

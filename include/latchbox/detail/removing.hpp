@@ -19,20 +19,20 @@ public:
     using Shell = QueueShell<Msg, Platform>;
 
     static Result<void> cancel(Shell& shell, MessageId id) noexcept {
-        return with_message(shell, id, [&](Slot slot, const Moment&, Effects& effects) {
+        return with_message(shell, id, [&](Slot slot, const Moment&, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
             if (shell.core.record(slot).state == State::leased) { return Errc::leased; }
             shell.core.cancel(slot, effects);
             return Errc{};
         });
     }
     static std::size_t purge(Shell& shell) noexcept {
-        return count(shell, [&](const Moment&, Effects& e) { return shell.core.purge(e); });
+        return count(shell, [&](const Moment&, Effects& e) LATCHBOX_REQUIRES(shell.mutex) { return shell.core.purge(e); });
     }
     static std::size_t purge_dead(Shell& shell) noexcept {
-        return count(shell, [&](const Moment&, Effects& e) { return shell.core.purge_dead(e); });
+        return count(shell, [&](const Moment&, Effects& e) LATCHBOX_REQUIRES(shell.mutex) { return shell.core.purge_dead(e); });
     }
     static Result<void> redrive(Shell& shell, MessageId id) noexcept {
-        return with_message(shell, id, [&](Slot slot, const Moment& moment, Effects&) {
+        return with_message(shell, id, [&](Slot slot, const Moment& moment, Effects&) LATCHBOX_REQUIRES(shell.mutex) {
             if (shell.core.record(slot).state != State::dead) { return Errc::unknown_message; }
             shell.core.redrive(slot, moment.now);
             return Errc{};
@@ -136,11 +136,12 @@ public:
     }
 
 private:
-    static Slot find_dead(const Shell& shell, MessageId id) noexcept {
+    static Slot find_dead(const Shell& shell, MessageId id) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
         const Slot slot = find(shell, id);
         return slot != none && shell.core.record(slot).state == State::dead ? slot : none;
     }
-    static Slot find(const Shell& shell, MessageId id) noexcept {
+    static Slot find(const Shell& shell, MessageId id) noexcept LATCHBOX_REQUIRES(shell.mutex) {
         if (IdParts::issuer(id) != shell.number()) { return none; }
         return shell.core.find(IdParts::slot(id), IdParts::number(id));
     }

@@ -38,7 +38,7 @@ public:
     }
 
     static Result<void> ack(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](const Moment&, Effects& effects) {
+        return settle(shell, holder, false, [&](const Moment&, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
             shell.core.ack(holder.slot, effects);
         });
     }
@@ -64,32 +64,32 @@ public:
         return done;
     }
     static Result<void> release(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](const Moment& moment, Effects& effects) {
+        return settle(shell, holder, false, [&](const Moment& moment, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
             shell.core.release(holder.slot, moment.now, effects);
         });
     }
     static Result<void> requeue(Shell& shell, const Holder& holder, Duration delay) noexcept {
         if (delay.is_negative()) { return refuse(shell, Errc::invalid_option); }
         const bool timed = delay > Duration{};
-        return settle(shell, holder, timed, [&](const Moment& moment, Effects& effects) {
+        return settle(shell, holder, timed, [&](const Moment& moment, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
             shell.core.requeue(holder.slot, delay, moment.now, effects);
         });
     }
     static Result<void> fail(Shell& shell, const Holder& holder, std::string_view reason) noexcept {
-        return settle(shell, holder, true, [&](const Moment& moment, Effects& effects) {
+        return settle(shell, holder, true, [&](const Moment& moment, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
             shell.core.fail(holder.slot, reason, moment.now, effects);
         });
     }
     static Result<void> reject(Shell& shell, const Holder& holder,
                                std::string_view reason) noexcept {
-        return settle(shell, holder, false, [&](const Moment&, Effects& effects) {
+        return settle(shell, holder, false, [&](const Moment&, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
             shell.core.reject(holder.slot, reason, effects);
         });
     }
     static Result<void> extend(Shell& shell, const Holder& holder, Duration length,
                                Instant& deadline) noexcept {
         if (length.is_negative()) { return refuse(shell, Errc::invalid_option); }
-        return settle(shell, holder, true, [&](const Moment& moment, Effects&) {
+        return settle(shell, holder, true, [&](const Moment& moment, Effects&) LATCHBOX_REQUIRES(shell.mutex) {
             deadline = shell.core.extend(holder.slot, moment.now + length);
         });
     }

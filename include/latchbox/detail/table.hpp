@@ -2,22 +2,30 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
-#include "latchbox/detail/chunks.hpp"
+#include "latchbox/detail/ensure.hpp"
 #include "latchbox/detail/record.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// The records of one queue by slot, and the histories of those messages that have one.
+// The records of one queue by slot, and the histories of those messages that have one. Both grow
+// by copying into memory that was made outside the lock.
 class Table {
 public:
-    explicit Table(unsigned first_bits) noexcept : records{first_bits}, histories{first_bits} {}
+    std::vector<Record> records;
+    std::vector<History> histories;
 
-    Chunks<Record> records;
-    Chunks<History> histories;
+    // Takes the larger array, and leaves the old one in its place.
+    template <class T> static void adopt(std::vector<T>& array, std::vector<T>& larger) noexcept {
+        if (larger.size() <= array.size()) { return; }
+        for (std::size_t i = 0; i < array.size(); ++i) { larger[i] = array[i]; }
+        array.swap(larger);
+    }
 
     [[nodiscard]] bool has_history(Slot slot) const noexcept {
         return records[slot].history != none;
@@ -32,7 +40,7 @@ public:
 
     // How many more messages can be given a history.
     [[nodiscard]] std::size_t free_histories() const noexcept {
-        return histories.capacity() - in_use_;
+        return histories.size() - in_use_;
     }
     [[nodiscard]] std::size_t histories_in_use() const noexcept { return in_use_; }
 
