@@ -31,7 +31,7 @@ public:
     ///         be moved but not copied, and whose move throws, is not what it was before.
     [[nodiscard]] Result<MessageId> publish(Msg&& message, const PublishOptions& options = {},
                                             const StopToken& stop = {}) const {
-        return Publishing{this->shell(), options, stop}.one(std::move(message));
+        return Publishing{this->shell(), options, stop}.one(message);
     }
     /// The same with a copy of `message`.
     [[nodiscard]] Result<MessageId> publish(const Msg& message,
@@ -40,10 +40,10 @@ public:
         requires std::is_copy_constructible_v<Msg>
     {
         Publishing publishing{this->shell(), options, stop};
-        if constexpr (std::is_nothrow_move_constructible_v<Msg>) {
+        if constexpr (Publishing::moves_under_lock) {
             if (const Errc refused = publishing.refusal(); refused != Errc{}) { return refused; }
-            Msg copy{message};
-            return publishing.one(std::move(copy));
+            Msg copy(message);
+            return publishing.one(copy);
         } else {
             return publishing.one(message);
         }

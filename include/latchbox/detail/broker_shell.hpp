@@ -175,7 +175,7 @@ public:
         Lock lock{names_};
         stats.queues = by_name_.size();
         stats.messages = past_;
-        for (Shell* queue = queues_; queue != nullptr; queue = queue->next) {
+        for (Shell* queue = queues_; queue != nullptr; queue = queue->listed_next) {
             Lock held{queue->mutex};
             stats.messages += queue->core.stats();
         }

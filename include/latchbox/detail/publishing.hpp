@@ -24,6 +24,8 @@ public:
     using After = Aftermath<Msg, Platform>;
     using StopToken = typename Platform::StopToken;
 
+    static constexpr bool moves_under_lock = std::is_nothrow_move_constructible_v<Msg>;
+
     Publishing(Shell& shell, const PublishOptions& options, const StopToken& stop) noexcept
         : shell_{shell}, options_{options}, stop_{stop} {}
 
@@ -38,15 +40,17 @@ public:
         return unusable ? Errc::invalid_option : Errc{};
     }
 
-    Result<MessageId> one(Msg&& message) LATCHBOX_UNCHECKED {
+    // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it into a slot may throw.
+    template <class Source> Result<MessageId> one(Source& message) LATCHBOX_UNCHECKED {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         SlotList slots;
         if (const Errc refused = reserve(1, slots); refused != Errc{}) { return refused; }
         // The lock is held. Only a move that cannot throw may run under it. [4.10]
-        if constexpr (std::is_nothrow_move_constructible_v<Msg>) {
+        if constexpr (moves_under_lock) {
             shell_.bodies[slots.front()].construct(std::move(message));
         } else {
-            if (const Errc lost = fill_unlocked({&message, 1}, slots); lost != Errc{}) { return lost; }
+            const Errc lost = fill_unlocked(std::span<Source>{&message, 1}, slots);
+            if (lost != Errc{}) { return lost; }
         }
         MessageId id;
         accept(slots, &id);
@@ -61,7 +65,7 @@ public:
         if (const Errc refused = reserve(messages.size(), slots); refused != Errc{}) {
             return refused;
         }
-        if constexpr (std::is_nothrow_move_constructible_v<Msg>) {
+        if constexpr (moves_under_lock) {
             Slot slot = slots.front();
             for (Msg& message : messages) {
                 shell_.bodies[slot].construct(std::move(message));
@@ -171,12 +175,13 @@ private:
     // A body whose move may throw is made without the lock, and copied rather than moved where that
     // can be: then what throws has changed nothing, and nothing was moved from if the queue closed
     // or filled up meanwhile. Holds the lock again if it returns `Errc{}`.
-    Errc fill_unlocked(std::span<Msg> messages, SlotList& slots) LATCHBOX_UNCHECKED {
+    template <class Source>
+    Errc fill_unlocked(std::span<Source> messages, SlotList& slots) LATCHBOX_UNCHECKED {
         constexpr bool copies = std::is_copy_constructible_v<Msg>;
         if constexpr (!copies) { shell_.core.make_room(0, effects_); }
         {
             Unlocked unlocked{*this, slots};
-            for (Msg& message : messages) {
+            for (Source& message : messages) {
                 if constexpr (copies) {
                     unlocked.next->construct(std::as_const(message));
                 } else {

@@ -121,7 +121,7 @@ public:
 private:
     template <class Verb>
     static Result<void> settle(Shell& shell, const Holder& holder, bool exact,
-                               Verb&& verb) noexcept {
+                               Verb&& verb) noexcept LATCHBOX_UNCHECKED {
         Effects effects;
         const Moment moment = shell.enter(exact);
         Errc refused = Errc{};
