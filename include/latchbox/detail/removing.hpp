@@ -146,7 +146,8 @@ private:
         return shell.core.find(IdParts::slot(id), IdParts::number(id));
     }
     template <class Act>
-    static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept {
+    static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept
+        LATCHBOX_UNCHECKED {
         Effects effects;
         const Moment moment = shell.enter(true);
         Errc refused = Errc::closed;
@@ -158,7 +159,8 @@ private:
         if (refused != Errc{}) { return refused; }
         return {};
     }
-    template <class Act> static std::size_t count(Shell& shell, Act&& act) noexcept {
+    template <class Act>
+    static std::size_t count(Shell& shell, Act&& act) noexcept LATCHBOX_UNCHECKED {
         Effects effects;
         const Moment moment = shell.enter();
         const std::size_t counted = shell.is_closed() ? 0 : act(moment, effects);
