@@ -59,7 +59,7 @@ public:
     /// How many there are.
     [[nodiscard]] std::size_t size() const noexcept {
         shell_->enter();
-        const auto dead = static_cast<std::size_t>(shell_->core.stats().dead);
+        const std::size_t dead = shell_->core.count(detail::State::dead);
         shell_->mutex.unlock();
         return dead;
     }

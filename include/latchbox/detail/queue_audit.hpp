@@ -60,11 +60,12 @@ inline const char* QueueCore::audit() const {
         if (record.state == State::dead && in_heap) { return "time will touch the dead"; }
         expiring += in_heap && record.state != State::leased ? 1U : 0U;
     }
-    if (seen.delayed != stats_.delayed || seen.ready != stats_.ready ||
-        seen.leased != stats_.leased || seen.dead != stats_.dead) {
+    const QueueStats counted = stats();
+    if (seen.delayed != counted.delayed || seen.ready != counted.ready ||
+        seen.leased != counted.leased || seen.dead != counted.dead) {
         return "counts by state differ from the records";
     }
-    if (stats_.accepted != stats_.held() + stats_.completed + stats_.expired + stats_.purged +
+    if (stats_.accepted != held() + stats_.completed + stats_.expired + stats_.purged +
                                stats_.evicted + stats_.cancelled) {
         return "messages are not conserved";
     }

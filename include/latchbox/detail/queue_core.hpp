@@ -155,12 +155,23 @@ public:
 
     // --- looking -----------------------------------------------------------------------------
     [[nodiscard]] const QueueOptions& options() const noexcept { return options_; }
-    [[nodiscard]] const QueueStats& stats() const noexcept { return stats_; }
+    [[nodiscard]] QueueStats stats() const noexcept {
+        QueueStats stats = stats_;
+        stats.delayed = count(State::delayed);
+        stats.ready = count(State::ready);
+        stats.leased = count(State::leased);
+        stats.dead = count(State::dead);
+        return stats;
+    }
+    [[nodiscard]] std::size_t count(State state) const noexcept {
+        return in_[static_cast<std::size_t>(state)];
+    }
     [[nodiscard]] std::size_t held() const noexcept {
-        return static_cast<std::size_t>(stats_.held());
+        return count(State::delayed) + count(State::ready) + count(State::leased) +
+               count(State::dead);
     }
     // Whether there is nothing left that a consumer could settle.
-    [[nodiscard]] bool idle() const noexcept { return stats_.held() == stats_.dead; }
+    [[nodiscard]] bool idle() const noexcept { return held() == count(State::dead); }
     [[nodiscard]] const Record& record(Slot slot) const noexcept { return table_.records[slot]; }
     // Of a message that has one: leased at least once, delayed, dead or with a time to live.
     [[nodiscard]] const History& history(Slot slot) const noexcept { return table_.history(slot); }
@@ -217,7 +228,8 @@ private:
     Deadlines deadlines_;
     // Where the policy is drop_oldest: what waits elsewhere than in a line of ready_.
     SlotHeap<Place> evictable_;
-    QueueStats stats_;
+    std::size_t in_[states] = {};  // messages by state; vacant and reserved slots are not counted
+    QueueStats stats_;             // all but the counts by state
 };
 
 }  // namespace detail

@@ -46,7 +46,7 @@ inline bool QueueCore::has_room(std::size_t count) const noexcept {
     const std::size_t taken = held() + reserved_;
     if (taken <= options_.capacity && count <= options_.capacity - taken) { return true; }
     if (options_.overflow != Overflow::drop_oldest || count > options_.capacity) { return false; }
-    return static_cast<std::size_t>(stats_.leased) + reserved_ <= options_.capacity - count;
+    return count(State::leased) + reserved_ <= options_.capacity - count;
 }
 
 // [7.2]
@@ -110,21 +110,10 @@ inline void QueueCore::give_history(Slot slot) noexcept {
 
 // The one place that changes a state, and the counts with it. [4.1]
 inline void QueueCore::become(Slot slot, State state) noexcept {
-    const auto count = [this](State of) -> std::uint64_t* {
-        switch (of) {
-            case State::delayed: return &stats_.delayed;
-            case State::ready: return &stats_.ready;
-            case State::leased: return &stats_.leased;
-            case State::dead: return &stats_.dead;
-            case State::vacant:
-            case State::reserved: break;
-        }
-        return nullptr;
-    };
-    Record& record = table_.records[slot];
-    if (std::uint64_t* before = count(record.state)) { --*before; }
-    if (std::uint64_t* after = count(state)) { ++*after; }
-    record.state = state;
+    State& now = table_.records[slot].state;
+    if (now > State::reserved) { --in_[static_cast<std::size_t>(now)]; }
+    if (state > State::reserved) { ++in_[static_cast<std::size_t>(state)]; }
+    now = state;
 }
 
 // -> READY at its place, or DELAYED until `due`.

@@ -113,11 +113,13 @@ public:
         if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
         mutex.unlock();
     }
-    // What was left to do without a lock. May run destructors of `Msg`, and those may call.
+    // What was left to do without a lock. May run destructors of `Msg`, and those may call. Whoever
+    // is woken may destroy every handle at once: what comes after it is kept alive by the bodies
+    // that are still lent.
     void act_on(After& after) noexcept {
         if (after.nothing()) { return; }
-        wake(after);
         if (after.idle) { broker->became_idle(*this); }
+        wake(after);
         if (after.doomed == nullptr) { return; }
         for (Cell<Msg, Platform>* cell = after.doomed; cell != nullptr;) {
             Cell<Msg, Platform>* const next = cell->next_doomed;
@@ -286,10 +288,12 @@ private:
     ~QueueShell() = default;
 
     void wake(After& after) noexcept {
+        if (after.ended == nullptr) { return; }
+        auto& time = broker->time;
         while (after.ended != nullptr) {
             Waiter<Platform>& waiter = *after.ended;
             after.ended = waiter.next;
-            broker->time.finish(waiter.sleep);
+            time.finish(waiter.sleep);
         }
     }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 
 #include "latchbox/reason.hpp"
@@ -26,6 +27,7 @@ enum class State : std::uint8_t {
     leased,
     dead,
 };
+inline constexpr std::size_t states = 6;
 
 // Where a message stands among those of its queue: what is delivered first comes first.
 struct Place {
