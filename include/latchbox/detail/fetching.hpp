@@ -44,7 +44,7 @@ public:
                 return refused;
             }
             if (!until && patience.timed) { until = moment.now + patience.length; }
-            const std::size_t ready = shell.core.count(State::ready);
+            const std::size_t ready = shell.core.in(State::ready);
             const std::size_t count = ready < max ? ready : max;
             if (const auto lacking = shell.core.of_histories(count == 0 ? 1 : count)) {
                 shell.grow(lacking);

@@ -157,21 +157,21 @@ public:
     [[nodiscard]] const QueueOptions& options() const noexcept { return options_; }
     [[nodiscard]] QueueStats stats() const noexcept {
         QueueStats stats = stats_;
-        stats.delayed = count(State::delayed);
-        stats.ready = count(State::ready);
-        stats.leased = count(State::leased);
-        stats.dead = count(State::dead);
+        stats.delayed = in(State::delayed);
+        stats.ready = in(State::ready);
+        stats.leased = in(State::leased);
+        stats.dead = in(State::dead);
         return stats;
     }
-    [[nodiscard]] std::size_t count(State state) const noexcept {
+    [[nodiscard]] std::size_t in(State state) const noexcept {
         return in_[static_cast<std::size_t>(state)];
     }
     [[nodiscard]] std::size_t held() const noexcept {
-        return count(State::delayed) + count(State::ready) + count(State::leased) +
-               count(State::dead);
+        return in(State::delayed) + in(State::ready) + in(State::leased) +
+               in(State::dead);
     }
     // Whether there is nothing left that a consumer could settle.
-    [[nodiscard]] bool idle() const noexcept { return held() == count(State::dead); }
+    [[nodiscard]] bool idle() const noexcept { return held() == in(State::dead); }
     [[nodiscard]] const Record& record(Slot slot) const noexcept { return table_.records[slot]; }
     // Of a message that has one: leased at least once, delayed, dead or with a time to live.
     [[nodiscard]] const History& history(Slot slot) const noexcept { return table_.history(slot); }

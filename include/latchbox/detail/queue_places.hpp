@@ -46,7 +46,7 @@ inline bool QueueCore::has_room(std::size_t count) const noexcept {
     const std::size_t taken = held() + reserved_;
     if (taken <= options_.capacity && count <= options_.capacity - taken) { return true; }
     if (options_.overflow != Overflow::drop_oldest || count > options_.capacity) { return false; }
-    return count(State::leased) + reserved_ <= options_.capacity - count;
+    return in(State::leased) + reserved_ <= options_.capacity - count;
 }
 
 // [7.2]

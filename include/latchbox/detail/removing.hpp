@@ -80,7 +80,7 @@ public:
     static void each_dead(Shell& shell, Room&& room, Take&& take) {
         for (;;) {
             shell.enter();
-            const std::size_t dead = shell.is_closed() ? 0 : shell.core.count(State::dead);
+            const std::size_t dead = shell.is_closed() ? 0 : shell.core.in(State::dead);
             if (!room.has(dead)) {
                 shell.mutex.unlock();
                 room.make(dead);
