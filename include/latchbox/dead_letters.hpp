@@ -59,7 +59,7 @@ public:
     /// How many there are.
     [[nodiscard]] std::size_t size() const noexcept {
         shell_->enter();
-        const std::size_t dead = shell_->core.count(detail::State::dead);
+        const std::size_t dead = shell_->core.in(detail::State::dead);
         shell_->mutex.unlock();
         return dead;
     }
