@@ -199,14 +199,12 @@ private:
     }
     Result<Delivery> fetch_one(const typename Fetching::Patience& patience,
                                const StopToken& stop) const {
-        Result<Delivery> fetched{Errc::empty};
-        const Errc ended =
-            Fetching::some(*shell_, 1, patience, stop, typename Fetching::NoRoom{},
-                           [&fetched](Shell& shell, const detail::Grant& grant) {
-                               fetched = make(shell, grant);
-                           });
+        detail::Grant granted;
+        const Errc ended = Fetching::some(
+            *shell_, 1, patience, stop, typename Fetching::NoRoom{},
+            [&granted](Shell&, const detail::Grant& grant) { granted = grant; });
         if (ended != Errc{}) { return ended; }
-        return fetched;
+        return make(*shell_, granted);
     }
     [[nodiscard]] std::size_t count_ready() const noexcept {
         return static_cast<std::size_t>(stats().ready);

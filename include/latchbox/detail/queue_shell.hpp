@@ -93,7 +93,7 @@ public:
             }
             const Moment moment = broker->arrive(exact);
             mutex.lock();
-            const bool doubtful = !moment.exact() && waiters_need_exact();
+            const bool doubtful = somebody_waits() && !moment.exact() && waiters_need_exact();
             if (!doubtful && (moment.latest < told_.at || told_.at.is_never())) { return moment; }
             if (broker->is_closed()) { return moment; }
             mutex.unlock();
@@ -107,17 +107,19 @@ public:
     // caller's handle sees, if it settles by one.
     void conclude(const Moment& moment, Effects& effects, After& after, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
-        collect(effects, after, own);
-        serve(moment.now, moment.latest, after);
+        if (!effects.gone.empty()) { collect(effects, after, own); }
+        if (somebody_waits()) { serve(moment.now, moment.latest, after); }
         if (core.due_earlier()) { tell_due(); }
-        if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
+        if ((ended || broker->is_draining()) && core.idle()) { after.idle = true; }
         mutex.unlock();
     }
     // What was left to do without a lock. May run destructors of `Msg`, and those may call. Whoever
     // is woken may destroy every handle at once: what comes after it is kept alive by the bodies
     // that are still lent.
     void act_on(After& after) noexcept {
-        if (after.nothing()) { return; }
+        if (!after.nothing()) { act_on_all(after); }
+    }
+    void act_on_all(After& after) noexcept {
         if (after.idle) { broker->became_idle(*this); }
         wake(after);
         if (after.doomed == nullptr) { return; }
@@ -151,7 +153,7 @@ public:
         static_cast<void>(core.due_earlier());
         told_ = broker->is_closed() ? Due::never() : core.next_due();
         broker->time.set(enlisted, told_);
-        if (core.idle() && (ended || broker->is_draining())) { after.idle = true; }
+        if ((ended || broker->is_draining()) && core.idle()) { after.idle = true; }
     }
 
     // Whether what the timekeeper was told is still so; if not, tells it.
@@ -169,6 +171,9 @@ public:
     // A lease of less than a second is not granted by a glance.
     [[nodiscard]] bool short_leases() const noexcept {
         return options.lease < Duration{std::chrono::seconds{1}};
+    }
+    [[nodiscard]] bool somebody_waits() const noexcept LATCHBOX_REQUIRES(mutex) {
+        return !fetchers.empty() || !publishers.empty();
     }
     [[nodiscard]] bool waiters_need_exact() const noexcept LATCHBOX_REQUIRES(mutex) {
         return fetchers.timed() + publishers.timed() != 0 ||
