@@ -97,8 +97,8 @@ public:
         CloseReport report;
         shell_->visit([&report](const QueueStats& stats, const std::string& name) {
             if (stats.held() == 0) { return; }
-            report.queues.push_back({name, stats.blocked, stats.delayed, stats.ready,
-                                     stats.leased, stats.dead});
+            report.queues.push_back(
+                {name, stats.blocked, stats.delayed, stats.ready, stats.leased, stats.dead});
             report.blocked += stats.blocked;
             report.delayed += stats.delayed;
             report.ready += stats.ready;
@@ -109,9 +109,7 @@ public:
     }
     /// Refuses publishes from now on, lets consumers finish until nothing but dead letters is left
     /// or `timeout` is over, then closes. A negative timeout counts as none.
-    CloseReport drain(Duration timeout)
-        requires Platform::can_wait
-    {
+    CloseReport drain(Duration timeout) requires Platform::can_wait {
         shell_->drain(timeout);
         return close();
     }

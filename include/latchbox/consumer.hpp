@@ -36,16 +36,14 @@ public:
 
     /// The next delivery; waits for it until the queue closes or a stop is requested: `closed`,
     /// `cancelled`. A stop requested before is `cancelled`, whatever is ready.
-    [[nodiscard]] Result<Delivery> fetch(const StopToken& stop = {}) const
-        requires Platform::can_wait
-    {
+    [[nodiscard]] Result<Delivery> fetch(
+        const StopToken& stop = {}) const requires Platform::can_wait {
         return fetch_one({.waits = true}, stop);
     }
     /// The same for no longer than `length`: also `timed_out`. A negative length is
     /// `invalid_option`.
-    [[nodiscard]] Result<Delivery> fetch_for(Duration length, const StopToken& stop = {}) const
-        requires Platform::can_wait
-    {
+    [[nodiscard]] Result<Delivery> fetch_for(
+        Duration length, const StopToken& stop = {}) const requires Platform::can_wait {
         return fetch_one({.waits = true, .timed = true, .length = length}, stop);
     }
 
@@ -200,9 +198,9 @@ private:
     Result<Delivery> fetch_one(const typename Fetching::Patience& patience,
                                const StopToken& stop) const {
         detail::Grant granted;
-        const Errc ended = Fetching::some(
-            *shell_, 1, patience, stop, typename Fetching::NoRoom{},
-            [&granted](Shell&, const detail::Grant& grant) { granted = grant; });
+        const Errc ended =
+            Fetching::some(*shell_, 1, patience, stop, typename Fetching::NoRoom{},
+                           [&granted](Shell&, const detail::Grant& grant) { granted = grant; });
         if (ended != Errc{}) { return ended; }
         return make(*shell_, granted);
     }

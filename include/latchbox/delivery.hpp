@@ -144,9 +144,9 @@ private:
     // Whether the body may be moved out after an ack: nobody else sees it, and either the move
     // cannot throw or there is no copying instead.
     [[nodiscard]] bool can_move_out() const noexcept {
-        return (std::is_nothrow_move_constructible_v<Msg> ||
-                !std::is_copy_constructible_v<Msg>) &&
-               view_.cell().seen_by_one_handle();
+        constexpr bool copies = std::is_copy_constructible_v<Msg>;
+        constexpr bool moves = std::is_nothrow_move_constructible_v<Msg> || !copies;
+        return moves && view_.cell().seen_by_one_handle();
     }
     [[nodiscard]] std::optional<typename Settling::Holder> holder_at(
         const Shell& shell) const noexcept {

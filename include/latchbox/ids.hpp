@@ -75,8 +75,8 @@ public:
         return receipt;
     }
     [[nodiscard]] friend std::string to_string(const Receipt& receipt) {
-        return "r-" + std::to_string(receipt.queue_) + '-' + std::to_string(receipt.lease_) +
-               '-' + std::to_string(receipt.number_) + '-' + std::to_string(receipt.slot_);
+        return "r-" + std::to_string(receipt.queue_) + '-' + std::to_string(receipt.lease_) + '-' +
+               std::to_string(receipt.number_) + '-' + std::to_string(receipt.slot_);
     }
 
 private:

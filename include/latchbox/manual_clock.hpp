@@ -64,7 +64,9 @@ private:
     // Under the lock until every sleeper knows, so that one who detaches is not told any more.
     void move_to(Instant instant) noexcept {
         now_.store(instant.since_epoch().count(), std::memory_order_release);
-        for (Sleeper* s = sleepers_; s != nullptr; s = s->next_attached) { s->clock_moved(instant); }
+        for (Sleeper* s = sleepers_; s != nullptr; s = s->next_attached) {
+            s->clock_moved(instant);
+        }
     }
 
     typename Platform::Mutex mutex_;

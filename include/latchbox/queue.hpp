@@ -34,11 +34,9 @@ public:
         return Publishing{this->shell(), options, stop}.one(message);
     }
     /// The same with a copy of `message`.
-    [[nodiscard]] Result<MessageId> publish(const Msg& message,
-                                            const PublishOptions& options = {},
-                                            const StopToken& stop = {}) const
-        requires std::is_copy_constructible_v<Msg>
-    {
+    [[nodiscard]] Result<MessageId> publish(
+        const Msg& message, const PublishOptions& options = {},
+        const StopToken& stop = {}) const requires std::is_copy_constructible_v<Msg> {
         Publishing publishing{this->shell(), options, stop};
         if constexpr (Publishing::moves_under_lock) {
             if (const Errc refused = publishing.refusal(); refused != Errc{}) { return refused; }
@@ -51,20 +49,18 @@ public:
 
     /// Accepts all messages of the batch or none, under one lock; their ids in order. Errors as
     /// `publish`; no message is moved from unless all were accepted.
-    [[nodiscard]] Result<std::vector<MessageId>> publish_batch(
-        std::span<Msg> messages, const PublishOptions& options = {},
-        const StopToken& stop = {}) const {
-        static_assert(std::is_nothrow_move_constructible_v<Msg> ||
-                          std::is_copy_constructible_v<Msg>,
-                      "latchbox: publish_batch needs a Msg that can be copied, or moved without "
-                      "throwing");
+    [[nodiscard]] Result<std::vector<MessageId>> publish_batch(std::span<Msg> messages,
+                                                               const PublishOptions& options = {},
+                                                               const StopToken& stop = {}) const {
+        static_assert(
+            std::is_nothrow_move_constructible_v<Msg> || std::is_copy_constructible_v<Msg>,
+            "latchbox: publish_batch needs a Msg that can be copied, or moved without "
+            "throwing");
         return Publishing{this->shell(), options, stop}.all(messages);
     }
 
     /// As the queue was made.
-    [[nodiscard]] const QueueOptions& options() const noexcept {
-        return this->shell().options;
-    }
+    [[nodiscard]] const QueueOptions& options() const noexcept { return this->shell().options; }
 
 private:
     friend struct detail::Access;

@@ -24,17 +24,14 @@ public:
 
     Result(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>)
         : value_{std::move(value)} {}
-    Result(const T& value)
-        requires std::is_copy_constructible_v<T>
-        : value_{value} {}
+    Result(const T& value) requires std::is_copy_constructible_v<T> : value_{value} {}
     Result(Errc error) noexcept : nothing_{}, error_{error} {
         detail::ensure(error != Errc{}, "an error needs a reason");
     }
     template <class... Args>
     explicit Result(std::in_place_t, Args&&... args) : value_{std::forward<Args>(args)...} {}
 
-    Result(const Result& other)
-        requires std::is_copy_constructible_v<T>
+    Result(const Result& other) requires std::is_copy_constructible_v<T>
         : nothing_{}, error_{other.error_} {
         if (other) { std::construct_at(std::addressof(value_), other.value_); }
     }
@@ -42,9 +39,7 @@ public:
         : nothing_{}, error_{other.error_} {
         if (other) { std::construct_at(std::addressof(value_), std::move(other.value_)); }
     }
-    Result& operator=(const Result& other)
-        requires std::is_copy_constructible_v<T>
-    {
+    Result& operator=(const Result& other) requires std::is_copy_constructible_v<T> {
         Result copy{other};
         return *this = std::move(copy);
     }

@@ -29,16 +29,16 @@ struct QueueStats {
     std::uint64_t evicted = 0;    ///< removed by an overflow policy
     std::uint64_t cancelled = 0;
     // what was done on the way, since the queue was made
-    std::uint64_t delivered = 0;       ///< hand-outs
-    std::uint64_t redelivered = 0;     ///< hand-outs of a message handed out before
+    std::uint64_t delivered = 0;    ///< hand-outs
+    std::uint64_t redelivered = 0;  ///< hand-outs of a message handed out before
     std::uint64_t released = 0;
     std::uint64_t requeued = 0;
-    std::uint64_t abandoned = 0;       ///< deliveries destroyed unsettled
-    std::uint64_t failed = 0;          ///< `fail` by a consumer
+    std::uint64_t abandoned = 0;  ///< deliveries destroyed unsettled
+    std::uint64_t failed = 0;     ///< `fail` by a consumer
     std::uint64_t leases_run_out = 0;
-    std::uint64_t rejected = 0;        ///< `reject` by a consumer
+    std::uint64_t rejected = 0;  ///< `reject` by a consumer
     std::uint64_t redriven = 0;
-    std::uint64_t refused = 0;         ///< messages refused for want of room
+    std::uint64_t refused = 0;  ///< messages refused for want of room
 
     /// Messages in the queue, in whatever state: what `capacity` bounds.
     [[nodiscard]] std::uint64_t held() const noexcept {

@@ -82,8 +82,7 @@ private:
         }
         return a * b;
     }
-    template <class Rep, class Period>
-    static constexpr std::int64_t convert(Rep count) noexcept {
+    template <class Rep, class Period> static constexpr std::int64_t convert(Rep count) noexcept {
         using Ratio = std::ratio_divide<Period, std::nano>;
         if constexpr (std::is_floating_point_v<Rep>) {
             const auto exact = static_cast<long double>(count) * Ratio::num / Ratio::den;

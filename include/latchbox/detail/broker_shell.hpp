@@ -135,7 +135,7 @@ public:
         {
             Lock lock{names_};
             const auto at = by_name_.find(name);
-                if (at == by_name_.end() || is_closed()) { return false; }
+            if (at == by_name_.end() || is_closed()) { return false; }
             queue = Reference<Shell>::to(*at->second);
             removed.insert(by_name_.extract(at));
         }
@@ -270,8 +270,10 @@ private:
     }
     void unlist(Shell& queue) noexcept LATCHBOX_REQUIRES(names_) {
         queue.listed = 0;
-        (queue.listed_next != nullptr ? queue.listed_next->listed_previous : newest_) = queue.listed_previous;
-        (queue.listed_previous != nullptr ? queue.listed_previous->listed_next : queues_) = queue.listed_next;
+        (queue.listed_next != nullptr ? queue.listed_next->listed_previous : newest_) =
+            queue.listed_previous;
+        (queue.listed_previous != nullptr ? queue.listed_previous->listed_next : queues_) =
+            queue.listed_next;
     }
     // The first queue listed after the `listed`-th, which moves on to it. A queue on the way may be
     // unlisted meanwhile.
@@ -315,7 +317,8 @@ private:
     typename Platform::Mutex turns_;
     typename Platform::Mutex names_;
     std::map<std::string, Shell*, std::less<>> by_name_ LATCHBOX_GUARDED_BY(names_);
-    Shell* queues_ LATCHBOX_GUARDED_BY(names_) = nullptr;  // oldest first, removed ones with leases too
+    // Oldest first; removed ones, too, as long as something is leased.
+    Shell* queues_ LATCHBOX_GUARDED_BY(names_) = nullptr;
     Shell* newest_ LATCHBOX_GUARDED_BY(names_) = nullptr;
     std::uint64_t listed_ LATCHBOX_GUARDED_BY(names_) = 0;  // how many there were
     Drainer* drainers_ LATCHBOX_GUARDED_BY(names_) = nullptr;

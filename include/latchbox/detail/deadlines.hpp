@@ -21,9 +21,7 @@ class Deadlines {
 public:
     using Room = SlotHeap<Due>::Room;
 
-    [[nodiscard]] static Room make(std::size_t histories) {
-        return SlotHeap<Due>::make(histories);
-    }
+    [[nodiscard]] static Room make(std::size_t histories) { return SlotHeap<Due>::make(histories); }
     void adopt(Room& room) noexcept { others_.adopt(room); }
 
     void insert_lease(Table& table, Slot slot) noexcept {
@@ -61,9 +59,7 @@ public:
     };
     [[nodiscard]] Next next(const Table& table) const noexcept {
         Next first;
-        if (!leases_.empty()) {
-            first = {lease_of(table, leases_.front()), leases_.front()};
-        }
+        if (!leases_.empty()) { first = {lease_of(table, leases_.front()), leases_.front()}; }
         if (!others_.empty() && others_.front().key < first.due) {
             first = {others_.front().key, table.histories[others_.front().item].slot};
         }

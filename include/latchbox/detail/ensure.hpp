@@ -17,8 +17,7 @@ namespace detail {
 // Our own assertion, on in every build: a broken one is a defect of the library, never of its
 // input. A function, as the defaulted builtins name the caller and no macro is needed.
 constexpr void ensure(bool holds, const char* what = "a state that must not be",
-                      const char* file = __builtin_FILE(),
-                      int line = __builtin_LINE()) noexcept {
+                      const char* file = __builtin_FILE(), int line = __builtin_LINE()) noexcept {
     if (!holds) [[unlikely]] { ensure_failed(what, file, line); }
 }
 

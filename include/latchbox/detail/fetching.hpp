@@ -31,8 +31,8 @@ public:
     // deliveries, or says that there is; it runs without the lock and may throw. `take(shell,
     // grant)` is given each lease, under the lock.
     template <class Room, class Take>
-    static Errc some(Shell& shell, std::size_t max, const Patience& patience,
-                     const StopToken& stop, Room&& room, Take&& take) {
+    static Errc some(Shell& shell, std::size_t max, const Patience& patience, const StopToken& stop,
+                     Room&& room, Take&& take) {
         if (stop.stop_requested()) { return Errc::cancelled; }
         std::optional<Instant> until;
         Effects effects;
@@ -92,8 +92,7 @@ private:
         if constexpr (Platform::can_wait) {
             Waiter<Platform> waiter;
             waiter.sleep.until = until;
-            const Errc ended =
-                wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
+            const Errc ended = wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
             if (ended == Errc{}) { take(shell, waiter.grant); }
             return ended;
         } else {

@@ -12,9 +12,7 @@ namespace detail {
 // Holds a platform's mutex until the end of the scope; may let go of it and take it again.
 template <class Mutex> class LATCHBOX_SCOPED_CAPABILITY Lock {
 public:
-    explicit Lock(Mutex& mutex) noexcept LATCHBOX_ACQUIRE(mutex) : mutex_{mutex} {
-        mutex_.lock();
-    }
+    explicit Lock(Mutex& mutex) noexcept LATCHBOX_ACQUIRE(mutex) : mutex_{mutex} { mutex_.lock(); }
     ~Lock() LATCHBOX_RELEASE() {
         if (held_) { mutex_.unlock(); }
     }

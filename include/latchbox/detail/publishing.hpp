@@ -33,10 +33,10 @@ public:
     [[nodiscard]] Errc refusal() const noexcept {
         if (stop_.stop_requested()) { return Errc::cancelled; }
         if (shell_.broker->refuses_publish()) { return Errc::closed; }
-        const bool unusable =
-            options_.delay.is_negative() || options_.expires_in <= options_.delay ||
-            options_.priority >= priorities ||
-            (options_.block_for && options_.block_for->is_negative());
+        const bool unusable = options_.delay.is_negative() ||
+                              options_.expires_in <= options_.delay ||
+                              options_.priority >= priorities ||
+                              (options_.block_for && options_.block_for->is_negative());
         return unusable ? Errc::invalid_option : Errc{};
     }
 
@@ -92,8 +92,8 @@ private:
                 return give_up(Errc::closed);
             }
             // Who waits for room goes first.
-            const bool room = promised != 0 ||
-                              (shell_.publishers.empty() && shell_.core.has_room(count));
+            const bool room =
+                promised != 0 || (shell_.publishers.empty() && shell_.core.has_room(count));
             if (!room) {
                 const bool waits = queue.overflow == Overflow::block && count <= queue.capacity;
                 if (!waits) { return give_up_full(count); }
@@ -199,8 +199,7 @@ private:
     }
     Errc discard(SlotList& slots, Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         After after;
-        for (Slot slot = slots.front(); slot != none;
-             slot = shell_.core.record(slot).links.next) {
+        for (Slot slot = slots.front(); slot != none; slot = shell_.core.record(slot).links.next) {
             shell_.drop(slot, after);
         }
         withdraw(slots);

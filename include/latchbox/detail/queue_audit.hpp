@@ -18,8 +18,10 @@ inline const char* QueueCore::audit() const {
     std::size_t evictable = 0;
     for (Slot slot = 0; slot < fresh_; ++slot) {
         const Record& record = table_.records[slot];
-        const bool returned = table_.has_history(slot) && ready_.returned().contains(record.history);
-        const bool in_heap = table_.has_history(slot) && deadlines_.others().contains(record.history);
+        const bool returned =
+            table_.has_history(slot) && ready_.returned().contains(record.history);
+        const bool in_heap =
+            table_.has_history(slot) && deadlines_.others().contains(record.history);
         switch (record.state) {
             case State::vacant: continue;
             case State::reserved: ++reserved; continue;
@@ -46,8 +48,12 @@ inline const char* QueueCore::audit() const {
         }
         if (record.state == State::leased) {
             if (history.attempts == 0) { return "leased, and never handed out"; }
-            if (history.lease == 0 || history.lease >= next_lease_) { return "a lease never granted"; }
-            if (history.at <= now_ && !history.at.is_never()) { return "a lease outlived its deadline"; }
+            if (history.lease == 0 || history.lease >= next_lease_) {
+                return "a lease never granted";
+            }
+            if (history.at <= now_ && !history.at.is_never()) {
+                return "a lease outlived its deadline";
+            }
         }
         const Instant first = record.state == State::delayed && history.at < history.expires
                                   ? history.at
@@ -87,7 +93,8 @@ inline const char* QueueCore::audit() const {
             if (record.state != State::ready || record.priority != priority) {
                 return "a stranger in a line";
             }
-            if (record.links.next != none && !(table_.place(slot) < table_.place(record.links.next))) {
+            if (record.links.next != none &&
+                !(table_.place(slot) < table_.place(record.links.next))) {
                 return "a line is out of order";
             }
         }

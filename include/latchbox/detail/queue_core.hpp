@@ -43,7 +43,8 @@ struct Wishes {
 //   LEASED    ack      -> gone: completed
 //   LEASED    release  -> READY                            at its old place
 //   LEASED    requeue, abandon           -> READY | DELAYED, at the back
-//   LEASED    fail, lease ran out        -> READY | DELAYED (backoff), at the back; DEAD, no tries left
+//   LEASED    fail, lease ran out        -> READY | DELAYED (backoff), at the back; DEAD if no
+//                                           tries are left
 //   LEASED    reject                     -> DEAD
 //   READY, DELAYED  life over            -> gone: expired  a LEASED one is judged as it comes back
 //   DEAD      redrive                    -> READY          at the back
@@ -75,9 +76,7 @@ public:
     };
     [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
     void adopt(Growth& growth) noexcept;
-    [[nodiscard]] Shortage of_records() const noexcept {
-        return {grown(table_.records.size()), 0};
-    }
+    [[nodiscard]] Shortage of_records() const noexcept { return {grown(table_.records.size()), 0}; }
     [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept {
         if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
         return {0, grown(table_.histories.size() + wanted)};
@@ -167,8 +166,7 @@ public:
         return in_[static_cast<std::size_t>(state)];
     }
     [[nodiscard]] std::size_t held() const noexcept {
-        return in(State::delayed) + in(State::ready) + in(State::leased) +
-               in(State::dead);
+        return in(State::delayed) + in(State::ready) + in(State::leased) + in(State::dead);
     }
     // Whether there is nothing left that a consumer could settle.
     [[nodiscard]] bool idle() const noexcept { return held() == in(State::dead); }

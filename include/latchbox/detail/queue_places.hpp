@@ -10,10 +10,7 @@ inline namespace v0 {
 namespace detail {
 
 inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start) noexcept
-    : options_{options},
-      start_{start},
-      next_number_{start.number},
-      next_lease_{start.lease} {}
+    : options_{options}, start_{start}, next_number_{start.number}, next_lease_{start.lease} {}
 
 // --- room ------------------------------------------------------------------------------------
 
@@ -134,8 +131,7 @@ inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
         deadlines_.insert(table_, slot, history.expires, Due::life);
     }
     const std::uint32_t item = table_.records[slot].history;
-    if (options_.overflow == Overflow::drop_oldest &&
-        (waits || ready_.returned().contains(item))) {
+    if (options_.overflow == Overflow::drop_oldest && (waits || ready_.returned().contains(item))) {
         evictable_.insert(eviction_key(slot), item);
     }
 }

@@ -43,8 +43,8 @@ template <class Msg, class Platform> struct Aftermath {
 
 // One queue: its mutex, its core, the bodies and who waits. Thin: every call enters (which does
 // what is due and takes the lock), asks the core, concludes (which serves who waits, and unlocks)
-// and acts on what came of it. What a call does stands in publishing.hpp, fetching.hpp, settling.hpp
-// and removing.hpp.
+// and acts on what came of it. What a call does stands in publishing.hpp, fetching.hpp,
+// settling.hpp and removing.hpp.
 //
 // Lives as long as a handle, a delivery or a body waiting for its end. Handles are counted as
 // usual; what is lent out (deliveries, bodies) is counted under the mutex when it goes and by one
@@ -176,8 +176,7 @@ public:
         return !fetchers.empty() || !publishers.empty();
     }
     [[nodiscard]] bool waiters_need_exact() const noexcept LATCHBOX_REQUIRES(mutex) {
-        return fetchers.timed() + publishers.timed() != 0 ||
-               (!fetchers.empty() && short_leases());
+        return fetchers.timed() + publishers.timed() != 0 || (!fetchers.empty() && short_leases());
     }
     // Ends the queue's hold on the bodies of those who left, and gives their slots back.
     void collect(Effects& effects, After& after, Slot own = none) noexcept
@@ -204,9 +203,7 @@ public:
             Waiter<Platform>& waiter = fetchers.front();
             end_fetcher(waiter);
             const bool late = waiter.sleep.until <= now;
-            if (!late) {
-                waiter.grant = lease(lease_from);
-            }
+            if (!late) { waiter.grant = lease(lease_from); }
             after.end(waiter, late ? Errc::timed_out : Errc{});
         }
         while (!publishers.empty()) {

@@ -68,8 +68,7 @@ inline void QueueCore::release(Slot slot, Instant now, Effects& effects) noexcep
 }
 
 // LEASED -- requeue(delay) -> READY or DELAYED, at the back
-inline void QueueCore::requeue(Slot slot, Duration delay, Instant now,
-                               Effects& effects) noexcept {
+inline void QueueCore::requeue(Slot slot, Duration delay, Instant now, Effects& effects) noexcept {
     ensure(table_.records[slot].state == State::leased);
     now = see(now);
     ++stats_.requeued;

@@ -56,7 +56,7 @@ public:
         const Slot in_line = line_front();
         return returned_.front().key < table.place(in_line) ? returned : in_line;
     }
-    // The first in the line of the lowest priority, those in the heap apart; `none` if there is none.
+    // The first in the line of the lowest priority, those in the heap apart; or `none`.
     [[nodiscard]] Slot oldest_of_lowest() const noexcept {
         if (lines_in_use_ == 0) { return none; }
         return lines_[std::countr_zero(lines_in_use_)].front();

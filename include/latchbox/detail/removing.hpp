@@ -19,24 +19,32 @@ public:
     using Shell = QueueShell<Msg, Platform>;
 
     static Result<void> cancel(Shell& shell, MessageId id) noexcept {
-        return with_message(shell, id, [&](Slot slot, const Moment&, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
-            if (shell.core.record(slot).state == State::leased) { return Errc::leased; }
-            shell.core.cancel(slot, effects);
-            return Errc{};
-        });
+        return with_message(shell, id,
+                            [&](QueueCore& core, Slot slot, const Moment&, Effects& effects) {
+                                if (core.record(slot).state == State::leased) {
+                                    return Errc::leased;
+                                }
+                                core.cancel(slot, effects);
+                                return Errc{};
+                            });
     }
     static std::size_t purge(Shell& shell) noexcept {
-        return count(shell, [&](const Moment&, Effects& e) LATCHBOX_REQUIRES(shell.mutex) { return shell.core.purge(e); });
+        return count(shell,
+                     [&](QueueCore& core, const Moment&, Effects& e) { return core.purge(e); });
     }
     static std::size_t purge_dead(Shell& shell) noexcept {
-        return count(shell, [&](const Moment&, Effects& e) LATCHBOX_REQUIRES(shell.mutex) { return shell.core.purge_dead(e); });
+        return count(
+            shell, [&](QueueCore& core, const Moment&, Effects& e) { return core.purge_dead(e); });
     }
     static Result<void> redrive(Shell& shell, MessageId id) noexcept {
-        return with_message(shell, id, [&](Slot slot, const Moment& moment, Effects&) LATCHBOX_REQUIRES(shell.mutex) {
-            if (shell.core.record(slot).state != State::dead) { return Errc::unknown_message; }
-            shell.core.redrive(slot, moment.now);
-            return Errc{};
-        });
+        return with_message(shell, id,
+                            [&](QueueCore& core, Slot slot, const Moment& moment, Effects&) {
+                                if (core.record(slot).state != State::dead) {
+                                    return Errc::unknown_message;
+                                }
+                                core.redrive(slot, moment.now);
+                                return Errc{};
+                            });
     }
     // All of them, in the order in which they were published. May throw std::bad_alloc, and then
     // none is redriven.
@@ -145,24 +153,22 @@ private:
         return shell.core.find(IdParts::slot(id), IdParts::number(id));
     }
     template <class Act>
-    static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept
-        LATCHBOX_UNCHECKED {
+    static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept {
         Effects effects;
         const Moment moment = shell.enter(true);
         Errc refused = Errc::closed;
         if (!shell.is_closed()) {
             const Slot slot = find(shell, id);
-            refused = slot == none ? Errc::unknown_message : act(slot, moment, effects);
+            refused = slot == none ? Errc::unknown_message : act(shell.core, slot, moment, effects);
         }
         shell.finish(moment, effects);
         if (refused != Errc{}) { return refused; }
         return {};
     }
-    template <class Act>
-    static std::size_t count(Shell& shell, Act&& act) noexcept LATCHBOX_UNCHECKED {
+    template <class Act> static std::size_t count(Shell& shell, Act&& act) noexcept {
         Effects effects;
         const Moment moment = shell.enter();
-        const std::size_t counted = shell.is_closed() ? 0 : act(moment, effects);
+        const std::size_t counted = shell.is_closed() ? 0 : act(shell.core, moment, effects);
         shell.finish(moment, effects);
         return counted;
     }

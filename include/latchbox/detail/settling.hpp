@@ -26,7 +26,8 @@ public:
         bool by_handle;
     };
     // Of a receipt that may have come from anywhere.
-    [[nodiscard]] static Result<Holder> holder(const Shell& shell, const Receipt& receipt) noexcept {
+    [[nodiscard]] static Result<Holder> holder(const Shell& shell,
+                                               const Receipt& receipt) noexcept {
         if (IdParts::queue(receipt) != shell.number()) { return Errc::unknown_message; }
         return Holder{IdParts::slot(receipt), IdParts::lease(receipt), IdParts::number(receipt),
                       false};
@@ -38,8 +39,8 @@ public:
     }
 
     static Result<void> ack(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](const Moment&, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
-            shell.core.ack(holder.slot, effects);
+        return settle(shell, holder, false, [&](QueueCore& core, const Moment&, Effects& effects) {
+            core.ack(holder.slot, effects);
         });
     }
     // All that can be, under one lock; calls `acked(i)` for each. `holder_of(i)` is its holder, or
@@ -64,33 +65,36 @@ public:
         return done;
     }
     static Result<void> release(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](const Moment& moment, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
-            shell.core.release(holder.slot, moment.now, effects);
-        });
+        return settle(shell, holder, false,
+                      [&](QueueCore& core, const Moment& moment, Effects& effects) {
+                          core.release(holder.slot, moment.now, effects);
+                      });
     }
     static Result<void> requeue(Shell& shell, const Holder& holder, Duration delay) noexcept {
         if (delay.is_negative()) { return refuse(shell, Errc::invalid_option); }
         const bool timed = delay > Duration{};
-        return settle(shell, holder, timed, [&](const Moment& moment, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
-            shell.core.requeue(holder.slot, delay, moment.now, effects);
-        });
+        return settle(shell, holder, timed,
+                      [&](QueueCore& core, const Moment& moment, Effects& effects) {
+                          core.requeue(holder.slot, delay, moment.now, effects);
+                      });
     }
     static Result<void> fail(Shell& shell, const Holder& holder, std::string_view reason) noexcept {
-        return settle(shell, holder, true, [&](const Moment& moment, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
-            shell.core.fail(holder.slot, reason, moment.now, effects);
-        });
+        return settle(shell, holder, true,
+                      [&](QueueCore& core, const Moment& moment, Effects& effects) {
+                          core.fail(holder.slot, reason, moment.now, effects);
+                      });
     }
     static Result<void> reject(Shell& shell, const Holder& holder,
                                std::string_view reason) noexcept {
-        return settle(shell, holder, false, [&](const Moment&, Effects& effects) LATCHBOX_REQUIRES(shell.mutex) {
-            shell.core.reject(holder.slot, reason, effects);
+        return settle(shell, holder, false, [&](QueueCore& core, const Moment&, Effects& effects) {
+            core.reject(holder.slot, reason, effects);
         });
     }
     static Result<void> extend(Shell& shell, const Holder& holder, Duration length,
                                Instant& deadline) noexcept {
         if (length.is_negative()) { return refuse(shell, Errc::invalid_option); }
-        return settle(shell, holder, true, [&](const Moment& moment, Effects&) LATCHBOX_REQUIRES(shell.mutex) {
-            deadline = shell.core.extend(holder.slot, moment.now + length);
+        return settle(shell, holder, true, [&](QueueCore& core, const Moment& moment, Effects&) {
+            deadline = core.extend(holder.slot, moment.now + length);
         });
     }
     // Nothing happens if the lease is over or the queue closed; removed queues take it back too.
@@ -121,7 +125,7 @@ public:
 private:
     template <class Verb>
     static Result<void> settle(Shell& shell, const Holder& holder, bool exact,
-                               Verb&& verb) noexcept LATCHBOX_UNCHECKED {
+                               Verb&& verb) noexcept {
         Effects effects;
         const Moment moment = shell.enter(exact);
         Errc refused = Errc{};
@@ -136,7 +140,7 @@ private:
             shell.mutex.unlock();
             return refused;
         }
-        verb(moment, effects);
+        verb(shell.core, moment, effects);
         shell.finish(moment, effects, holder.by_handle ? holder.slot : none);
         return {};
     }

@@ -39,9 +39,7 @@ public:
     }
 
     // How many more messages can be given a history.
-    [[nodiscard]] std::size_t free_histories() const noexcept {
-        return histories.size() - in_use_;
-    }
+    [[nodiscard]] std::size_t free_histories() const noexcept { return histories.size() - in_use_; }
     [[nodiscard]] std::size_t histories_in_use() const noexcept { return in_use_; }
 
     void give_history(Slot slot) noexcept {

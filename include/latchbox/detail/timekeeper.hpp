@@ -138,10 +138,9 @@ public:
         Lock lock{mutex_};
         const bool nothing = due_.empty() || now < due_.front().key.at;
         if (nothing) {
-            next_due_.store((due_.empty() ? Instant::never() : due_.front().key.at)
-                                .since_epoch()
-                                .count(),
-                            std::memory_order_release);
+            next_due_.store(
+                (due_.empty() ? Instant::never() : due_.front().key.at).since_epoch().count(),
+                std::memory_order_release);
             return {};
         }
         const Due end = Due::last_at(now);
@@ -220,8 +219,8 @@ private:
     Moment not_back(Instant at) noexcept {
         const std::int64_t read = at.since_epoch().count();
         std::int64_t seen = seen_.load(std::memory_order_relaxed);
-        while (seen < read &&
-               !seen_.compare_exchange_weak(seen, read, std::memory_order_relaxed)) {}
+        while (seen < read && !seen_.compare_exchange_weak(seen, read, std::memory_order_relaxed)) {
+        }
         const Instant latest{Duration::nanoseconds(read < seen ? seen : read)};
         return {latest, latest};
     }

@@ -16,8 +16,7 @@ namespace detail {
 template <class Msg, class Platform>
 Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
                   Waiter<Platform>& waiter, const typename Platform::StopToken& stop,
-                  const Moment& moment, Effects& effects) noexcept
-    LATCHBOX_RELEASE(shell.mutex) {
+                  const Moment& moment, Effects& effects) noexcept LATCHBOX_RELEASE(shell.mutex) {
     auto& broker = *shell.broker;
     auto& time = broker.time;
     const bool fetches = &line == &shell.fetchers;
