@@ -23,13 +23,13 @@ public:
     using error_type = Errc;
 
     Result(T&& value) noexcept(std::is_nothrow_move_constructible_v<T>)
-        : value_{std::move(value)} {}
-    Result(const T& value) requires std::is_copy_constructible_v<T> : value_{value} {}
+        : value_(std::move(value)) {}
+    Result(const T& value) requires std::is_copy_constructible_v<T> : value_(value) {}
     Result(Errc error) noexcept : nothing_{}, error_{error} {
         detail::ensure(error != Errc{}, "an error needs a reason");
     }
     template <class... Args>
-    explicit Result(std::in_place_t, Args&&... args) : value_{std::forward<Args>(args)...} {}
+    explicit Result(std::in_place_t, Args&&... args) : value_(std::forward<Args>(args)...) {}
 
     Result(const Result& other) requires std::is_copy_constructible_v<T>
         : nothing_{}, error_{other.error_} {
