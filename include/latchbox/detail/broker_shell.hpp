@@ -158,7 +158,7 @@ public:
             Lock names{names_};
             rouse_drainers();
             Lock lock{queue.mutex};
-            if (queue.ended && queue.listed != 0 && queue.core.idle()) {
+            if (queue.ended && queue.listed != 0 && queue.is_idle()) {
                 unlist(queue);
                 past_ += queue.core.stats();
                 removed = true;
@@ -189,6 +189,7 @@ public:
         arrive(true);
         {
             Lock lock{names_};
+            if (is_closed()) { return; }  // another was first
             mode_.store(closed, std::memory_order_release);
             rouse_drainers();
         }
@@ -307,7 +308,7 @@ private:
         bool idle = true;
         for_each([&idle](Shell& queue) {
             Lock lock{queue.mutex};
-            idle = idle && queue.core.idle();
+            idle = idle && queue.is_idle();
         });
         return idle;
     }

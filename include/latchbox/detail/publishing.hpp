@@ -79,12 +79,15 @@ public:
     }
 
 private:
+    // Whether the message will have a time of its own.
+    [[nodiscard]] bool timed() const noexcept {
+        return options_.delay > Duration{} || !options_.expires_in.is_never();
+    }
     // Reserves `count` slots and returns holding the lock; or returns why not, without it.
     Errc reserve(std::size_t count, SlotList& slots) LATCHBOX_UNCHECKED {
-        const bool timed = options_.delay > Duration{} || !options_.expires_in.is_never();
         const QueueOptions& queue = shell_.options;
         Promise promise{*this};
-        for (bool exact = timed;;) {
+        for (bool exact = timed();;) {
             moment_ = shell_.enter(exact);
             const std::size_t promised = std::exchange(promise.places, 0);
             shell_.core.redeem(promised);
@@ -106,7 +109,7 @@ private:
                 promise.places = count;
                 continue;
             }
-            const auto lacking = take_slots(count, timed, slots);
+            const auto lacking = take_slots(count, slots);
             if (!lacking) { return Errc{}; }
             withdraw(slots);
             shell_.core.promise(count);
@@ -150,9 +153,9 @@ private:
         return why;
     }
     // As many slots as there are messages; or what has to grow first.
-    QueueCore::Shortage take_slots(std::size_t count, bool timed, SlotList& slots) noexcept
+    QueueCore::Shortage take_slots(std::size_t count, SlotList& slots) noexcept
         LATCHBOX_REQUIRES(shell_.mutex) {
-        if (timed) {
+        if (timed()) {
             if (const auto lacking = shell_.core.of_histories(count)) { return lacking; }
         }
         QueueCore& core = shell_.core;
@@ -225,7 +228,11 @@ private:
                 first = &shell.bodies[slot];
             }
             next = first;
+            shell.core.promise_histories(histories());
             shell.mutex.unlock();
+        }
+        [[nodiscard]] std::size_t histories() const noexcept {
+            return publishing.timed() ? slots.size() : 0;
         }
         Unlocked(const Unlocked&) = delete;
         Unlocked& operator=(const Unlocked&) = delete;
@@ -235,6 +242,7 @@ private:
                 made->destroy();
             }
             publishing.moment_ = shell.enter(publishing.moment_.exact());
+            shell.core.redeem_histories(histories());
             if (filled) { return; }
             publishing.withdraw(slots);
             shell.finish(publishing.moment_, publishing.effects_);
@@ -252,7 +260,7 @@ private:
             const Slot slot = slots.pop_front(core.records());
             const auto number = core.accept(slot, wishes, moment_.now, effects_);
             *ids++ = IdParts::message(shell_.number(), number, slot);
-            if (shell_.broker->is_closed()) { shell_.drop(slot, after); }
+            if (!shell_.holds_bodies) { shell_.drop(slot, after); }
         }
         shell_.conclude(moment_, effects_, after);
         shell_.act_on(after);

@@ -100,6 +100,16 @@ inline const char* QueueCore::audit() const {
         }
     }
     if (in_order != seen.ready) { return "ready messages are not all in order"; }
+    const auto holds_only = [this](const SlotList& list, State state) {
+        for (Slot slot = list.front(); slot != none; slot = table_.records[slot].links.next) {
+            if (table_.records[slot].state != state) { return false; }
+        }
+        return true;
+    };
+    if (!holds_only(delayed_, State::delayed) || !holds_only(dead_, State::dead) ||
+        !holds_only(vacant_, State::vacant) || !holds_only(deadlines_.leases(), State::leased)) {
+        return "a stranger in a list";
+    }
     if (delayed_.size() != seen.delayed) { return "delayed messages are not all listed"; }
     if (dead_.size() != seen.dead) { return "dead letters are not all listed"; }
     if (deadlines_.leases().size() + deadlines_.others().size() != seen.leased + expiring) {

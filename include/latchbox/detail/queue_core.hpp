@@ -103,9 +103,10 @@ public:
     // Room for a publisher who waited for it, until he comes and reserves; he then gives it back.
     void promise(std::size_t count) noexcept { reserved_ += count; }
     void redeem(std::size_t count) noexcept { reserved_ -= count; }
-    // A history for a fetch that waits, so that it can be served by whoever publishes.
-    void promise_history() noexcept { ++promised_histories_; }
-    void redeem_history() noexcept { --promised_histories_; }
+    // Histories for a fetch that waits, so that it can be served by whoever publishes, and for a
+    // publish that has let go of the lock.
+    void promise_histories(std::size_t count) noexcept { promised_histories_ += count; }
+    void redeem_histories(std::size_t count) noexcept { promised_histories_ -= count; }
     void refuse(std::size_t count) noexcept { stats_.refused += count; }
 
     // --- delivering ------------------------------------------------------------------------
@@ -114,7 +115,7 @@ public:
     // Needs a free history unless the first has one.
     Slot lease(Instant from) noexcept;
     // As if it had never been leased.
-    void take_back(Slot slot) noexcept;
+    void take_back(Slot slot, Instant now, Effects& effects) noexcept;
 
     // Whether the live lease of `slot` is this one.
     [[nodiscard]] bool holds(Slot slot, std::uint64_t lease) const noexcept;

@@ -110,7 +110,7 @@ public:
         if (!effects.gone.empty()) { collect(effects, after, own); }
         if (somebody_waits()) { serve(moment.now, moment.latest, after); }
         if (core.due_earlier()) { tell_due(); }
-        if ((ended || broker->is_draining()) && core.idle()) { after.idle = true; }
+        tell_if_idle(after);
         mutex.unlock();
     }
     // What was left to do without a lock. May run destructors of `Msg`, and those may call. Whoever
@@ -153,7 +153,7 @@ public:
         static_cast<void>(core.due_earlier());
         told_ = broker->is_closed() ? Due::never() : core.next_due();
         broker->time.set(enlisted, told_);
-        if ((ended || broker->is_draining()) && core.idle()) { after.idle = true; }
+        tell_if_idle(after);
     }
 
     // Whether what the timekeeper was told is still so; if not, tells it.
@@ -164,6 +164,11 @@ public:
         told_ = next;
         broker->time.set(enlisted, told_);
         return false;
+    }
+
+    // Nothing is left to settle, and nothing on its way in.
+    [[nodiscard]] bool is_idle() const noexcept LATCHBOX_REQUIRES(mutex) {
+        return core.idle() && core.reserved() == 0;
     }
 
     // --- pieces of calls, under the lock -----------------------------------------------------
@@ -217,7 +222,7 @@ public:
     }
     void end_fetcher(Waiter<Platform>& waiter) noexcept LATCHBOX_REQUIRES(mutex) {
         fetchers.remove(waiter);
-        core.redeem_history();
+        core.redeem_histories(1);
     }
     void end_all_waiters(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
         while (!fetchers.empty()) {
@@ -247,6 +252,9 @@ public:
         bodies[slot].show();
         ++lent_;
     }
+    void tell_if_idle(After& after) const noexcept LATCHBOX_REQUIRES(mutex) {
+        if ((ended || broker->is_draining()) && is_idle()) { after.idle = true; }
+    }
     void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
         const Due next = core.next_due();
         if (!(next < told_)) { return; }
@@ -269,6 +277,7 @@ public:
     void close(After& after) noexcept {
         Lock lock{mutex};
         end_all_waiters(Errc::closed, after);
+        holds_bodies = false;
         for (Slot slot = 0; slot < core.slots(); ++slot) {
             if (core.record(slot).state > State::reserved) { drop(slot, after); }
         }
@@ -279,7 +288,8 @@ public:
     Waiters<Platform> fetchers LATCHBOX_GUARDED_BY(mutex);
     Waiters<Platform> publishers LATCHBOX_GUARDED_BY(mutex);
     Bodies<Msg, Platform> bodies LATCHBOX_GUARDED_BY(mutex);
-    bool ended LATCHBOX_GUARDED_BY(mutex) = false;  // removed
+    bool holds_bodies LATCHBOX_GUARDED_BY(mutex) = true;  // until closed
+    bool ended LATCHBOX_GUARDED_BY(mutex) = false;        // removed
     // The broker's, under its own mutex.
     std::uint32_t enlisted = none;
     std::uint64_t listed = 0;  // the how-manieth it was; 0: not listed

@@ -27,14 +27,18 @@ inline Slot QueueCore::lease(Instant from) noexcept {
     return slot;
 }
 
-// LEASED -- take back -> READY, at its old place, and nothing has happened
-inline void QueueCore::take_back(Slot slot) noexcept {
+// LEASED -- take back -> READY, at its old place, and nothing has happened; expired, if it would
+// have been without the lease
+inline void QueueCore::take_back(Slot slot, Instant now, Effects& effects) noexcept {
     ensure(table_.records[slot].state == State::leased);
+    see(now);
     take_out(slot);
     History& history = table_.history(slot);
-    --history.attempts;
+    if (history.attempts != ~std::uint32_t{0}) { --history.attempts; }
     --stats_.delivered;
     stats_.redelivered -= history.attempts != 0 ? 1U : 0U;
+    if (ended_) { return leave(slot, Exit::purged, effects); }
+    if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
     put_in(slot, at_once);
 }
 
@@ -91,7 +95,8 @@ inline void QueueCore::fail(Slot slot, std::string_view reason, Instant now,
     ensure(table_.records[slot].state == State::leased);
     now = see(now);
     ++stats_.failed;
-    const Duration pause = pause_after(options_.backoff, table_.history(slot).failures + 1);
+    const std::uint32_t failures = table_.history(slot).failures;
+    const Duration pause = pause_after(options_.backoff, failures + (~failures != 0 ? 1U : 0U));
     fail_with(slot, Reason{Cause::failed, reason}, pause > Duration{} ? now + pause : at_once,
               effects);
 }

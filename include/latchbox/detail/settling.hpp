@@ -111,7 +111,7 @@ public:
         Effects effects;
         const Moment moment = shell.enter();
         if (!shell.is_closed() && shell.core.holds(holder.slot, holder.lease)) {
-            shell.core.take_back(holder.slot);
+            shell.core.take_back(holder.slot, moment.now, effects);
         }
         shell.finish(moment, effects);
     }
@@ -131,7 +131,8 @@ private:
         Errc refused = Errc{};
         if (shell.is_closed()) {
             refused = Errc::closed;
-        } else if (!shell.core.holds(holder.slot, holder.lease)) {
+        } else if (!shell.core.holds(holder.slot, holder.lease) ||
+                   shell.core.record(holder.slot).number != holder.number) {
             const bool issued =
                 holder.by_handle || shell.core.issued(holder.slot, holder.lease, holder.number);
             refused = issued ? Errc::lease_lost : Errc::unknown_message;

@@ -33,6 +33,15 @@ struct Moment {
     [[nodiscard]] bool exact() const noexcept { return now == latest; }
 };
 
+// What a queue has to do next; at a full tie queues go in the order in which they were made.
+struct QueueDue {
+    Due due;
+    std::uint32_t queue;
+    friend constexpr bool operator<(const QueueDue& a, const QueueDue& b) noexcept {
+        return a.due != b.due ? a.due < b.due : a.queue < b.queue;
+    }
+};
+
 // The time of one broker: what its clock says, when something is next due in any queue, and who
 // sleeps until then.
 //
@@ -42,7 +51,7 @@ struct Moment {
 //            wakes for next_due too. When it gets up, the next newest takes over, and is woken only
 //            if it would sleep past next_due: it kept the time once and has planned for it. [4.9]
 //
-// `Queue` offers `hold()` and `let_go()`.
+// `Queue` offers `hold()`, `let_go()` and `number()`.
 template <class Queue, class Platform> class Timekeeper final : private Sleeper {
 public:
     explicit Timekeeper(Clock& clock) noexcept : clock_{clock} {
@@ -86,7 +95,7 @@ public:
             std::vector<std::uint32_t> free;
             queues.reserve(wanted);
             free.reserve(wanted);
-            auto room = SlotHeap<Due>::make(wanted);
+            auto room = SlotHeap<QueueDue>::make(wanted);
             Lock lock{mutex_};
             if (free_.empty() && queues_.size() == queues_.capacity()) {
                 if (wanted <= queues_.size()) { continue; }
@@ -120,7 +129,7 @@ public:
         Lock lock{mutex_};
         if (due_.contains(number)) { due_.remove(number); }
         if (due.at.is_never()) { return; }
-        due_.insert(due, number);
+        due_.insert({due, queues_[number]->number()}, number);
         if (due.at.since_epoch().count() < next_due_.load(std::memory_order_relaxed)) {
             next_due_.store(due.at.since_epoch().count(), std::memory_order_release);
             if (newest_ != nullptr && due.at < newest_->planned) { rouse_locked(*newest_); }
@@ -136,16 +145,16 @@ public:
     };
     [[nodiscard]] Turn first_due(Instant now) noexcept {
         Lock lock{mutex_};
-        const bool nothing = due_.empty() || now < due_.front().key.at;
+        const bool nothing = due_.empty() || now < due_.front().key.due.at;
         if (nothing) {
             next_due_.store(
-                (due_.empty() ? Instant::never() : due_.front().key.at).since_epoch().count(),
+                (due_.empty() ? Instant::never() : due_.front().key.due.at).since_epoch().count(),
                 std::memory_order_release);
             return {};
         }
         const Due end = Due::last_at(now);
-        const Due limit = due_.size() > 1 && due_.second() < end ? due_.second() : end;
-        return {Reference<Queue>::to(*queues_[due_.front().item]), due_.front().key, limit};
+        const Due limit = due_.size() > 1 && due_.second().due < end ? due_.second().due : end;
+        return {Reference<Queue>::to(*queues_[due_.front().item]), due_.front().key.due, limit};
     }
     [[nodiscard]] Instant next_due() const noexcept {
         return Instant{Duration::nanoseconds(next_due_.load(std::memory_order_acquire))};
@@ -246,7 +255,7 @@ private:
     typename Platform::template Atomic<std::int64_t> seen_{INT64_MIN};
 
     typename Platform::Mutex mutex_;
-    SlotHeap<Due> due_ LATCHBOX_GUARDED_BY(mutex_);  // of queues, by their numbers
+    SlotHeap<QueueDue> due_ LATCHBOX_GUARDED_BY(mutex_);  // of queues, by their numbers
     std::vector<Queue*> queues_ LATCHBOX_GUARDED_BY(mutex_);
     std::vector<std::uint32_t> free_ LATCHBOX_GUARDED_BY(mutex_);
     Sleep<Platform>* newest_ LATCHBOX_GUARDED_BY(mutex_) = nullptr;

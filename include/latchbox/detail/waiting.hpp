@@ -21,7 +21,7 @@ Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
     auto& time = broker.time;
     const bool fetches = &line == &shell.fetchers;
     line.push_back(waiter);
-    if (fetches) { shell.core.promise_history(); }
+    if (fetches) { shell.core.promise_histories(1); }
     time.enter();
     shell.finish(moment, effects);
     {

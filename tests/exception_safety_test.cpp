@@ -1,0 +1,757 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <new>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "latchbox/latchbox.hpp"
+
+#include "support/failing_new.hpp"
+#include "support/message_kinds.hpp"
+#include "support/sound.hpp"
+
+// What throws leaves everything as before. Each call is made in a world of its own, in which its
+// n-th allocation, copy or move fails, for n = 1, 2, ... until none fails any more. After each
+// failure the world must look exactly like one where the call was never made; and, when the call
+// is made again, like one where it succeeded at once.
+namespace {
+
+using namespace std::chrono_literals;
+using latchbox::Overflow;
+using support::Failing;
+using support::FailingNew;
+using support::Kind;
+using support::ThrowPlan;
+
+// Counted over the whole file, printed when the program ends.
+struct Figures {
+    std::uint64_t allocations_failed = 0;
+    std::uint64_t user_exceptions = 0;
+    ~Figures() {
+        if (allocations_failed + user_exceptions == 0) { return; }
+        std::printf("figure: allocations failed = %llu\n",
+                    static_cast<unsigned long long>(allocations_failed));
+        std::printf("figure: user exceptions thrown = %llu\n",
+                    static_cast<unsigned long long>(user_exceptions));
+    }
+};
+Figures figures;
+
+// --- worlds ----------------------------------------------------------------------------------
+
+template <class Msg> struct World {
+    using Queue = latchbox::Queue<Msg>;
+    using Delivery = latchbox::Delivery<Msg>;
+
+    latchbox::ManualClock clock;
+    std::optional<latchbox::Broker<Msg>> broker{std::in_place,
+                                                latchbox::BrokerOptions{.clock = &clock}};
+    Queue q = broker->queue("q", {.lease = 10s, .max_failures = 3});
+    Queue small = broker->queue("small", {.capacity = 3, .overflow = Overflow::drop_oldest});
+    std::vector<Delivery> held;
+    std::vector<Delivery> out;
+    std::vector<Msg> batch;
+    std::vector<Msg> taken;
+    Msg message = Kind<Msg>::make(1'000);
+    latchbox::MessageId id;
+    int next = 0;
+
+    World() { taken.reserve(100); }
+
+    void fill(const Queue& queue, int count, const latchbox::PublishOptions& options = {}) {
+        for (int i = 0; i < count; ++i) {
+            id = queue.publish(Kind<Msg>::make(next++), options).value();
+        }
+    }
+    void hold(const Queue& queue, int count) {
+        for (int i = 0; i < count; ++i) { held.push_back(queue.try_fetch().value()); }
+    }
+    void bury(const Queue& queue, int count) {
+        for (int i = 0; i < count; ++i) { queue.try_fetch().value().reject("no"); }
+    }
+    void make_batch(int count) {
+        batch.reserve(static_cast<std::size_t>(count));
+        for (int i = 0; i < count; ++i) { batch.push_back(Kind<Msg>::make(2'000 + i)); }
+    }
+    template <class T> bool take(latchbox::Result<T>&& result) {
+        if (!result) { return false; }
+        if constexpr (std::is_same_v<T, Msg>) { taken.push_back(std::move(*result)); }
+        if constexpr (std::is_same_v<T, Delivery>) { out.push_back(std::move(*result)); }
+        return true;
+    }
+};
+
+// Everything that can be seen of a world, which is used up by that.
+template <class Msg> class Look {
+public:
+    explicit Look(World<Msg>& world) : world_{world} {}
+
+    std::string all() {
+        say(Kind<Msg>::number(world_.message));
+        for (const Msg& message : world_.batch) { say(Kind<Msg>::number(message)); }
+        say_all(world_.taken);
+        say(static_cast<std::int64_t>(world_.held.size()));
+        say(static_cast<std::int64_t>(world_.out.size()));
+        for (const auto& delivery : world_.out) { say(delivery); }
+        for (const auto& delivery : world_.held) { say(delivery); }
+        if (world_.broker) {
+            say(static_cast<std::int64_t>(world_.broker->stats().queues));
+            say(world_.broker->stats().messages);
+            say(world_.broker->poll().since_epoch().count());
+        }
+        for (const auto& queue : {world_.q, world_.small}) { look(queue); }
+        return std::move(said_);
+    }
+
+private:
+    void look(const latchbox::Queue<Msg>& queue) {
+        support::check_sound(queue);
+        said_ += "\n" + queue.name() + ": ";
+        say(queue.stats());
+        queue.dead_letters().for_each([this](const auto& letter) {
+            said_ += "dead ";
+            say(Kind<Msg>::number(letter.body()));
+            said_ += letter.reason().text();
+        });
+        world_.clock.advance(1min);
+        // The number the next message gets: none was drawn in vain.
+        if (const auto id = queue.publish(Kind<Msg>::make(9'999))) {
+            say(static_cast<std::int64_t>(latchbox::detail::IdParts::number(*id)));
+        }
+        while (auto delivery = queue.try_fetch()) {
+            say(*delivery);
+            if (!delivery->ack()) { break; }
+        }
+        say(queue.stats());
+        support::check_sound(queue);
+    }
+    void say(std::int64_t number) { said_ += std::to_string(number) + ' '; }
+    void say(const latchbox::Delivery<Msg>& delivery) {
+        said_ += "[";
+        say(Kind<Msg>::number(delivery.body()));
+        say(delivery.attempt());
+        say(delivery.failures());
+        say(delivery.deadline().since_epoch().count());
+        said_ += "]";
+    }
+    void say(const latchbox::QueueStats& s) {
+        for (const std::uint64_t count :
+             {s.blocked, s.delayed, s.ready, s.leased, s.dead, s.accepted, s.completed, s.expired,
+              s.purged, s.evicted, s.cancelled, s.delivered, s.redelivered, s.released, s.requeued,
+              s.abandoned, s.failed, s.leases_run_out, s.rejected, s.redriven, s.refused}) {
+            said_ += std::to_string(count) + ',';
+        }
+        said_ += ' ';
+    }
+    void say_all(const std::vector<Msg>& messages) {
+        for (const Msg& message : messages) { say(Kind<Msg>::number(message)); }
+    }
+
+    World<Msg>& world_;
+    std::string said_;
+};
+
+// --- the calls -------------------------------------------------------------------------------
+
+template <class Msg> struct Scenario {
+    using W = World<Msg>;
+    const char* name;
+    void (*prepare)(W&);
+    bool (*call)(W&);  // true if it did what was asked
+};
+
+template <class Msg> std::vector<Scenario<Msg>> publishing() {
+    using W = World<Msg>;
+    constexpr auto by_move = [](W& w) { return w.take(w.q.publish(std::move(w.message))); };
+    std::vector<Scenario<Msg>> all = {
+        {"publish into an empty queue", [](W&) {}, by_move},
+        {"publish beside others", [](W& w) { w.fill(w.q, 3); }, by_move},
+        {"publish as the bodies need room", [](W& w) { w.fill(w.q, 16); }, by_move},
+        {"publish as they need room again", [](W& w) { w.fill(w.q, 48); }, by_move},
+        {"publish beside a body that is still read",
+         [](W& w) {
+             w.fill(w.q, 1);
+             w.hold(w.q, 1);
+             w.held.front().ack();
+         },
+         by_move},
+        {"publish with a delay", [](W&) {},
+         [](W& w) { return w.take(w.q.publish(std::move(w.message), {.delay = 5s})); }},
+        {"publish with a delay beside many", [](W& w) { w.fill(w.q, 16, {.delay = 7s}); },
+         [](W& w) { return w.take(w.q.publish(std::move(w.message), {.delay = 5s})); }},
+        {"publish with a time to live", [](W& w) { w.fill(w.q, 2); },
+         [](W& w) { return w.take(w.q.publish(std::move(w.message), {.expires_in = 5s})); }},
+        {"publish with a priority", [](W& w) { w.fill(w.q, 2); },
+         [](W& w) { return w.take(w.q.publish(std::move(w.message), {.priority = 9})); }},
+        {"publish that does what is due first",
+         [](W& w) {
+             w.fill(w.q, 2, {.delay = 5s});
+             w.fill(w.q, 2, {.expires_in = 6s});
+             w.hold(w.q, 1);
+             w.clock.advance(10s);
+         },
+         by_move},
+    };
+    if constexpr (std::is_copy_constructible_v<Msg>) {
+        constexpr auto by_copy = [](W& w) {
+            return w.take(w.q.publish(std::as_const(w.message)));
+        };
+        all.push_back({"publish a copy", [](W& w) { w.fill(w.q, 1); }, by_copy});
+        all.push_back({"publish a copy as room is made", [](W& w) { w.fill(w.q, 16); }, by_copy});
+        all.push_back({"publish a copy that evicts", [](W& w) { w.fill(w.small, 3); },
+                       [](W& w) { return w.take(w.small.publish(std::as_const(w.message))); }});
+    }
+    return all;
+}
+
+template <class Msg> std::vector<Scenario<Msg>> evicting() {
+    using W = World<Msg>;
+    constexpr auto to_small = [](W& w) { return w.take(w.small.publish(std::move(w.message))); };
+    return {
+        {"publish that evicts what is ready", [](W& w) { w.fill(w.small, 3); }, to_small},
+        {"publish that evicts a dead letter",
+         [](W& w) {
+             w.fill(w.small, 3);
+             w.bury(w.small, 1);
+         },
+         to_small},
+    };
+}
+
+template <class Msg> std::vector<Scenario<Msg>> batches() {
+    using W = World<Msg>;
+    constexpr auto to_q = [](W& w) { return w.q.publish_batch(w.batch).has_value(); };
+    return {
+        {"publish a batch", [](W& w) { w.make_batch(3); }, to_q},
+        {"publish a batch as room is made twice", [](W& w) { w.make_batch(40); }, to_q},
+        {"publish a delayed batch", [](W& w) { w.make_batch(20); },
+         [](W& w) { return w.q.publish_batch(w.batch, {.delay = 3s}).has_value(); }},
+        {"publish a batch that evicts",
+         [](W& w) {
+             w.fill(w.small, 3);
+             w.bury(w.small, 1);
+             w.make_batch(2);
+         },
+         [](W& w) { return w.small.publish_batch(w.batch).has_value(); }},
+    };
+}
+
+template <class Msg> std::vector<Scenario<Msg>> fetching() {
+    using W = World<Msg>;
+    // Somebody else reads the first body in the queue.
+    constexpr auto with_reader = [](W& w) {
+        w.fill(w.q, 3);
+        w.hold(w.q, 1);
+        w.held.front().release();
+    };
+    constexpr auto two_dead = [](W& w) {
+        w.fill(w.q, 3);
+        w.bury(w.q, 2);
+    };
+    constexpr auto try_fetch = [](W& w) { return w.take(w.q.try_fetch()); };
+    constexpr auto pop = [](W& w) { return w.take(w.q.pop()); };
+    constexpr auto pop_all = [](W& w) {
+        auto all = w.q.pop_all();
+        if (!all) { return false; }
+        std::swap(w.taken, *all);
+        return true;
+    };
+    constexpr auto dead_take = [](W& w) { return w.take(w.q.dead_letters().take()); };
+    constexpr auto take = [](W& w) { return w.take(w.held.back().take()); };
+    return {
+        {"fetch the first", [](W& w) { w.fill(w.q, 2); w.out.reserve(8); }, try_fetch},
+        {"fetch one more than ever", [](W& w) {
+             w.fill(w.q, 40);
+             w.hold(w.q, 16);
+             w.out.reserve(8);
+         }, try_fetch},
+        {"fetch what came back",
+         [](W& w) {
+             w.fill(w.q, 1);
+             w.hold(w.q, 1);
+             w.held.clear();
+             w.out.reserve(8);
+         },
+         try_fetch},
+        {"fetch, waiting for what is there", [](W& w) { w.fill(w.q, 2); w.out.reserve(8); },
+         [](W& w) { return w.take(w.q.fetch()); }},
+        {"fetch, waiting no time", [](W& w) { w.fill(w.q, 2); w.out.reserve(8); },
+         [](W& w) { return w.take(w.q.fetch_for(0s)); }},
+        {"fetch a batch", [](W& w) { w.fill(w.q, 3); },
+         [](W& w) { return w.q.fetch_batch(w.out, 2).has_value(); }},
+        {"fetch a batch of many", [](W& w) { w.fill(w.q, 50); },
+         [](W& w) { return w.q.fetch_batch(w.out, 40).has_value(); }},
+        {"fetch a batch behind others",
+         [](W& w) {
+             w.fill(w.q, 5);
+             static_cast<void>(w.q.fetch_batch(w.out, 2));
+         },
+         [](W& w) { return w.q.fetch_batch(w.out, 2).has_value(); }},
+        {"pop", [](W& w) { w.fill(w.q, 2); }, pop},
+        {"pop what another reads", with_reader, pop},
+        {"pop all", [](W& w) { w.fill(w.q, 5); }, pop_all},
+        {"pop all, one read by another", with_reader, pop_all},
+        {"pop all of nothing", [](W&) {}, pop_all},
+        {"take", [](W& w) { w.fill(w.q, 2); w.hold(w.q, 1); }, take},
+        {"take what another reads",
+         [](W& w) {
+             w.fill(w.q, 1);
+             w.hold(w.q, 1);
+             w.held.front().release();
+             w.hold(w.q, 1);
+         },
+         take},
+        {"look at the dead", two_dead,
+         [](W& w) {
+             int seen = 0;
+             w.q.dead_letters().for_each([&](const auto&) { ++seen; });
+             return seen == 2;
+         }},
+        {"take a dead letter", two_dead, dead_take},
+        {"take a dead letter by its id",
+         [](W& w) {
+             w.fill(w.q, 1);
+             w.bury(w.q, 1);
+         },
+         [](W& w) { return w.take(w.q.dead_letters().take(w.id)); }},
+        {"take a dead letter that another reads",
+         [](W& w) {
+             w.fill(w.q, 1);
+             w.hold(w.q, 1);
+             w.held.front().reject("no");
+         },
+         dead_take},
+    };
+}
+
+template <class Msg> std::vector<Scenario<Msg>> managing() {
+    using W = World<Msg>;
+    constexpr auto mixed = [](W& w) {
+        w.fill(w.q, 6);
+        w.hold(w.q, 2);
+        w.bury(w.q, 2);
+        w.fill(w.q, 1, {.delay = 1h});
+    };
+    return {
+        {"redrive all", mixed, [](W& w) { return w.q.dead_letters().redrive() == 2; }},
+        {"redrive many",
+         [](W& w) {
+             w.fill(w.q, 50);
+             w.bury(w.q, 50);
+         },
+         [](W& w) { return w.q.dead_letters().redrive() == 50; }},
+        {"redrive one", [](W& w) { w.fill(w.q, 1); w.bury(w.q, 1); },
+         [](W& w) { return w.q.dead_letters().redrive(w.id).has_value(); }},
+        {"purge the dead", mixed, [](W& w) { return w.q.dead_letters().purge() == 2; }},
+        {"purge", mixed, [](W& w) { return w.q.purge() == 3; }},
+        {"cancel", mixed, [](W& w) { return w.q.cancel(w.id).has_value(); }},
+        {"make a queue", [](W&) {},
+         [](W& w) { return w.broker->queue("new", {.lease = 1s}).size() == 0; }},
+        {"make one queue more",
+         [](W& w) {
+             for (int i = 0; i < 14; ++i) {
+                 static_cast<void>(w.broker->queue("q" + std::to_string(i)));
+             }
+         },
+         [](W& w) { return w.broker->queue("new").size() == 0; }},
+        {"ask for a queue", [](W&) {}, [](W& w) { return w.broker->queue("q").size() == 0; }},
+        {"find a queue", [](W&) {},
+         [](W& w) { return w.broker->find_queue("q").has_value(); }},
+        {"remove a queue", mixed, [](W& w) { return w.broker->remove("q"); }},
+        {"stats", mixed, [](W& w) { return w.broker->stats().messages.accepted == 7; }},
+        {"poll with much to do",
+         [](W& w) {
+             w.fill(w.q, 4);
+             w.hold(w.q, 4);
+             w.fill(w.q, 4, {.delay = 5s});
+             w.fill(w.q, 4, {.expires_in = 6s});
+             w.clock.advance(20s);
+         },
+         [](W& w) { return w.broker->poll().is_never(); }},
+        {"end the broker", mixed,
+         [](W& w) {
+             w.broker.reset();
+             return true;
+         }},
+        {"settle in every way",
+         [](W& w) {
+             w.fill(w.q, 8);
+             w.hold(w.q, 8);
+         },
+         [](W& w) {
+             bool all = w.held[0].ack().has_value();
+             all = w.held[1].release() && all;
+             all = w.held[2].requeue() && all;
+             all = w.held[3].requeue(5s) && all;
+             all = w.held[4].fail("no") && all;
+             all = w.held[5].reject("no") && all;
+             all = w.held[6].extend(1h) && all;
+             w.held.pop_back();  // abandoned
+             return all;
+         }},
+        {"ack a batch",
+         [](W& w) {
+             w.fill(w.q, 4);
+             w.hold(w.q, 4);
+         },
+         [](W& w) { return w.q.ack_batch(w.held) == 4; }},
+    };
+}
+
+template <class Msg> std::vector<Scenario<Msg>> closing() {
+    using W = World<Msg>;
+    constexpr auto some_left = [](W& w) {
+        w.fill(w.q, 6);
+        w.hold(w.q, 2);
+        w.bury(w.q, 2);
+        w.fill(w.small, 1);
+    };
+    return {
+        {"close", some_left, [](W& w) { return w.broker->close().left() == 7; }},
+        {"drain", some_left, [](W& w) { return w.broker->drain(0s).left() == 7; }},
+    };
+}
+
+// --- faults ----------------------------------------------------------------------------------
+
+struct NoFault {
+    explicit NoFault(int) {}
+    [[nodiscard]] static bool happened() { return false; }
+};
+class MemoryFault {
+public:
+    MemoryFault(Failing kind, std::uint64_t n) : failing_{kind, n} {}
+    ~MemoryFault() { figures.allocations_failed += failing_.failed(); }
+    MemoryFault(const MemoryFault&) = delete;
+    MemoryFault& operator=(const MemoryFault&) = delete;
+    [[nodiscard]] bool happened() const { return failing_.failed() != 0; }
+
+private:
+    FailingNew failing_;
+};
+class UserFault {
+public:
+    explicit UserFault(std::uint64_t n) { ThrowPlan::arm(n); }
+    ~UserFault() {
+        figures.user_exceptions += ThrowPlan::thrown();
+        ThrowPlan::disarm();
+    }
+    UserFault(const UserFault&) = delete;
+    UserFault& operator=(const UserFault&) = delete;
+    [[nodiscard]] static bool happened() { return ThrowPlan::thrown() != 0; }
+};
+
+struct Outcome {
+    bool threw = false;
+    bool happened = false;  // whether anything failed
+    bool did = false;       // what was asked
+};
+
+template <class Fault, class Msg, class... Plan>
+Outcome attempt(World<Msg>& world, const Scenario<Msg>& scenario, const Plan&... plan) {
+    Outcome outcome;
+    try {
+        const Fault fault{plan...};
+        outcome.did = scenario.call(world);
+        outcome.happened = fault.happened();
+    } catch (const std::bad_alloc&) {
+        outcome.threw = outcome.happened = true;
+    } catch (const support::Thrown&) { outcome.threw = outcome.happened = true; }
+    return outcome;
+}
+
+// One scenario, in which something fails by `plan`. True if something did.
+template <class Fault, class Msg, class... Plan>
+bool survives(const Scenario<Msg>& scenario, const Plan&... plan) {
+    const auto prepared = [&] {
+        auto world = std::make_unique<World<Msg>>();
+        scenario.prepare(*world);
+        return world;
+    };
+    const auto untouched = prepared();
+    const auto done = prepared();
+    const auto first = attempt<NoFault>(*done, scenario, 0);
+    CHECK(first.did);
+    const std::string as_before = Look<Msg>{*untouched}.all();
+    const std::string as_after = Look<Msg>{*done}.all();
+
+    const auto failed = prepared();
+    const Outcome outcome = attempt<Fault>(*failed, scenario, plan...);
+    if (!outcome.happened) {
+        CHECK(Look<Msg>{*failed}.all() == as_after);
+        return false;
+    }
+    if (!outcome.threw) {
+        // It did without what failed, and must be none the worse for it.
+        CHECK(outcome.did);
+        CHECK(Look<Msg>{*failed}.all() == as_after);
+        return true;
+    }
+    CHECK(Look<Msg>{*failed}.all() == as_before);
+
+    const auto again = prepared();
+    CHECK(attempt<Fault>(*again, scenario, plan...).threw);
+    const Outcome second = attempt<NoFault>(*again, scenario, 0);
+    CHECK(second.did);
+    CHECK(Look<Msg>{*again}.all() == as_after);
+    return true;
+}
+
+template <class Msg> void fail_each_allocation(const std::vector<Scenario<Msg>>& scenarios) {
+    for (const Scenario<Msg>& scenario : scenarios) {
+        CAPTURE(std::string(scenario.name));
+        for (const Failing kind : {Failing::nth, Failing::from_nth}) {
+            for (std::uint64_t n = 1; survives<MemoryFault>(scenario, kind, n); ++n) {
+                REQUIRE(n < 1'000);
+            }
+        }
+        survives<MemoryFault>(scenario, Failing::every_second, std::uint64_t{0});
+        for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+            survives<MemoryFault>(scenario, Failing::one_in_hundred, seed);
+        }
+    }
+}
+template <class Msg> void throw_each_time(const std::vector<Scenario<Msg>>& scenarios) {
+    for (const Scenario<Msg>& scenario : scenarios) {
+        CAPTURE(std::string(scenario.name));
+        for (std::uint64_t n = 1; survives<UserFault>(scenario, n); ++n) { REQUIRE(n < 1'000); }
+        CHECK(Msg::live() == 0);
+    }
+}
+
+using Text = std::string;
+
+TEST_CASE("a publish that finds no memory has not happened [4.11] [misuse 10]") {
+    fail_each_allocation(publishing<Text>());
+    fail_each_allocation(evicting<Text>());
+    fail_each_allocation(batches<Text>());
+}
+
+TEST_CASE("a fetch that finds no memory has not happened [4.11] [misuse 10]") {
+    fail_each_allocation(fetching<Text>());
+}
+
+TEST_CASE("no other call that finds no memory has happened [4.11] [misuse 10]") {
+    fail_each_allocation(managing<Text>());
+}
+
+TEST_CASE("a close that finds no memory for its report has not happened [4.11] [7.5]") {
+    fail_each_allocation(closing<Text>());
+}
+
+TEST_CASE("a broker that finds no memory is not made, and leaks nothing [4.11]") {
+    latchbox::ManualClock clock;
+    const std::string tag(100, 't');
+    for (std::uint64_t n = 1;; ++n) {
+        REQUIRE(n < 100);
+        bool failed = false;
+        try {
+            const MemoryFault fault{Failing::nth, n};
+            const latchbox::Broker<Text> broker{{.clock = &clock, .tag = tag}};
+            failed = fault.happened();
+        } catch (const std::bad_alloc&) { failed = true; }
+        if (!failed) { break; }
+    }
+    CHECK(clock.now() == latchbox::Instant{});
+    clock.advance(1s);  // tells those attached: nobody must be
+}
+
+TEST_CASE("a copy that throws leaves everything as it was [4.11] [misuse 10]") {
+    throw_each_time(publishing<support::ThrowingCopy>());
+    throw_each_time(evicting<support::ThrowingCopy>());
+    throw_each_time(batches<support::ThrowingCopy>());
+    throw_each_time(fetching<support::ThrowingCopy>());
+}
+
+TEST_CASE("a move that throws leaves everything as it was [4.11] [misuse 10]") {
+    throw_each_time(publishing<support::ThrowingMove>());
+    throw_each_time(evicting<support::ThrowingMove>());
+    throw_each_time(batches<support::ThrowingMove>());
+}
+
+TEST_CASE("so does a copy that stands in for a move [4.11] [misuse 10]") {
+    throw_each_time(publishing<support::ThrowingCopyOnly>());
+    throw_each_time(evicting<support::ThrowingCopyOnly>());
+    throw_each_time(batches<support::ThrowingCopyOnly>());
+}
+
+TEST_CASE("so does the move of what cannot be copied [4.11] [misuse 10]") {
+    throw_each_time(publishing<support::ThrowingMoveOnly>());
+}
+
+TEST_CASE("what the move of it evicts is not gone if that throws [4.11] [7.2]") {
+    throw_each_time(evicting<support::ThrowingMoveOnly>());
+}
+
+// A move that throws on the way out, with the body already out of its place, cannot be undone: but
+// nothing else may break, and no message may be there twice.
+template <class Msg> void throw_on_the_way_out(const std::vector<Scenario<Msg>>& scenarios) {
+    for (const Scenario<Msg>& scenario : scenarios) {
+        CAPTURE(std::string(scenario.name));
+        for (std::uint64_t n = 1;; ++n) {
+            REQUIRE(n < 1'000);
+            World<Msg> world;
+            scenario.prepare(world);
+            const Outcome outcome = attempt<UserFault>(world, scenario, n);
+            support::check_sound(world.q);
+            support::check_sound(world.small);
+            REQUIRE(world.q.publish(Kind<Msg>::make(1)));
+            world.held.clear();
+            world.out.clear();
+            world.clock.advance(1min);
+            while (auto delivery = world.q.try_fetch()) { REQUIRE(delivery->ack()); }
+            support::check_sound(world.q);
+            CHECK(world.q.stats().held() == world.q.stats().dead);
+            if (!outcome.happened) { break; }
+        }
+        CHECK(Msg::live() == 0);
+    }
+}
+
+TEST_CASE("a move that throws on the way out breaks nothing [4.11]") {
+    throw_on_the_way_out(fetching<support::ThrowingMove>());
+    throw_on_the_way_out(fetching<support::ThrowingCopyOnly>());
+}
+
+// --- what never allocates ----------------------------------------------------------------------
+
+struct Plain {
+    latchbox::ManualClock clock;
+    latchbox::Broker<int> broker{{.clock = &clock}};
+    latchbox::Queue<int> q = broker.queue("q", {.lease = 10s, .max_failures = 2});
+    std::vector<latchbox::Delivery<int>> held;
+
+    void hold(std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            REQUIRE(q.publish(1));
+            held.push_back(q.try_fetch().value());
+        }
+    }
+};
+struct Settled : Plain {
+    ~Settled() { support::check_sound(q); }
+};
+
+TEST_CASE_FIXTURE(Settled, "settling allocates nothing, whatever the length of a reason [4.11]") {
+    const std::string megabyte(1'048'576, 'r');
+    hold(200);
+    std::vector<latchbox::Receipt> receipts;
+    for (const auto& delivery : held) { receipts.push_back(delivery.receipt()); }
+    bool all = true;
+    std::uint64_t asked = 0;
+    {
+        // From the first on all allocations fail: what needs one would throw, and end the program
+        // where it must not.
+        const FailingNew failing{Failing::from_nth, 1};
+        for (std::size_t i = 0; i < 100; i += 10) {
+            all = held[i].ack() && all;
+            all = held[i + 1].release() && all;
+            all = held[i + 2].requeue() && all;
+            all = held[i + 3].requeue(5s) && all;
+            all = held[i + 4].fail(megabyte) && all;
+            all = held[i + 5].reject(megabyte) && all;
+            all = held[i + 6].extend(1h) && all;
+            all = held[i + 7].take().has_value() && all;
+            { const auto abandoned = std::move(held[i + 8]); }
+            const auto detached = std::move(held[i + 9]).detach();
+            all = q.ack(detached) && all;
+        }
+        for (std::size_t i = 100; i < 170; i += 7) {
+            all = q.ack(receipts[i]) && all;
+            all = q.release(receipts[i + 1]) && all;
+            all = q.requeue(receipts[i + 2]) && all;
+            all = q.requeue(receipts[i + 3], 1s) && all;
+            all = q.fail(receipts[i + 4], megabyte) && all;
+            all = q.reject(receipts[i + 5], megabyte) && all;
+            all = q.extend(receipts[i + 6], 1h) && all;
+        }
+        all = q.ack_batch(held) > 0 && all;
+        asked = failing.asked();
+    }
+    CHECK(all);
+    CHECK(asked == 0);
+}
+
+TEST_CASE_FIXTURE(Settled, "time allocates nothing, whatever it does [4.11]") {
+    hold(100);
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(q.publish(i, {.delay = 1s * (i % 30)}));
+        REQUIRE(q.publish(i, {.expires_in = 1s + 1s * (i % 30)}));
+    }
+    std::uint64_t asked = 0;
+    {
+        const FailingNew failing{Failing::from_nth, 1};
+        for (int i = 0; i < 100; ++i) {
+            clock.advance(1s);
+            static_cast<void>(broker.poll());
+        }
+        asked = failing.asked();
+    }
+    CHECK(asked == 0);
+    CHECK(q.stats().leases_run_out == 100);
+    CHECK(q.stats().expired == 100);
+    CHECK(q.stats().delayed == 0);
+}
+
+TEST_CASE_FIXTURE(Settled, "removing and ending allocate nothing [4.11]") {
+    auto other = std::make_unique<Plain>();
+    other->hold(50);
+    hold(50);
+    for (int i = 0; i < 50; ++i) { REQUIRE(q.publish(i)); }
+    for (int i = 0; i < 10; ++i) { held[static_cast<std::size_t>(i)].reject("no"); }
+    const latchbox::MessageId dead = held[0].id();
+    bool all = true;
+    std::uint64_t asked = 0;
+    {
+        const FailingNew failing{Failing::from_nth, 1};
+        all = q.dead_letters().redrive(dead) && all;
+        all = q.cancel(dead) && all;
+        all = q.dead_letters().purge() == 9 && all;
+        all = q.purge() == 50 && all;
+        held.clear();
+        other.reset();
+        all = broker.remove("q") && all;
+        asked = failing.asked();
+    }
+    CHECK(all);
+    CHECK(asked == 0);
+}
+
+TEST_CASE_FIXTURE(Settled, "the steady state allocates nothing [4.11]") {
+    const auto cycle = [this](int n) {
+        bool all = q.publish(n).has_value();
+        all = q.publish(n, {.delay = 1s}).has_value() && all;
+        clock.advance(1s);
+        while (auto delivery = q.try_fetch()) {
+            if (delivery->attempt() == 1 && n % 3 == 0) {
+                all = delivery->requeue() && all;
+            } else {
+                all = delivery->ack() && all;
+            }
+        }
+        return all;
+    };
+    bool all = true;
+    for (int n = 0; n < 100; ++n) { all = cycle(n) && all; }
+    std::uint64_t asked = 0;
+    {
+        const FailingNew failing{Failing::from_nth, 1};
+        for (int n = 0; n < 1'000; ++n) { all = cycle(n) && all; }
+        asked = failing.asked();
+    }
+    CHECK(all);
+    CHECK(asked == 0);
+    CHECK(q.size() == 0);
+}
+
+}  // namespace

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+
+// The headers of the system come first: after our macros they would not compile themselves, or
+// would take the macros away again.
+#include <atomic>
+#include <chrono>
+#include <compare>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <ratio>
+#include <span>
+#include <stdexcept>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+#include <version>
+
+#define min(a, b) ((a) < (b) ? (a) : (b))
+#define max(a, b) ((a) < (b) ? (b) : (a))
+#define small char
+#define near
+#define far
+#define interface struct
+#define ERROR 0
+#define check(x) static_assert(false)
+
+#include "latchbox/latchbox.hpp"
+
+// The templates as well, as far as a file that uses them.
+bool works_beside_hostile_macros() {
+    latchbox::ManualClock clock;
+    latchbox::Broker<int> broker{{.clock = &clock}};
+    const auto queue = broker.queue("numbers");
+    if (!queue.publish(7)) { return false; }
+    auto delivery = queue.try_fetch();
+    return delivery && delivery->body() == 7 && delivery->ack();
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "latchbox/latchbox.hpp"
+
+// Every call of the interface, built with -fno-exceptions -fno-rtti. Without arguments all of them
+// must work; with `name` or `value` the program must end with the sentence that would be thrown.
+namespace {
+
+using namespace std::chrono_literals;
+using latchbox::Errc;
+
+int failures = 0;
+
+void expect(bool holds, int line = __builtin_LINE()) {
+    if (holds) { return; }
+    ++failures;
+    std::fprintf(stderr, "line %d: not as expected\n", line);
+}
+
+void settles(const latchbox::Queue<std::string>& queue) {
+    for (const auto* text : {"a", "b", "c", "d", "e", "f"}) { expect(bool{queue.publish(text)}); }
+    expect(bool{queue.try_fetch()->ack()});
+    expect(bool{queue.try_fetch()->release()});
+    expect(bool{queue.try_fetch()->requeue(1s)});
+    expect(bool{queue.try_fetch()->fail("no milk")});
+    expect(bool{queue.try_fetch()->reject("not ours")});
+    expect(queue.try_fetch()->take().value() == "e");
+    auto last = queue.try_fetch();
+    expect(bool{last->extend(5s)} && !last->lease_lost() && last->attempt() == 1);
+    expect(last->failures() == 0 && last->body() == "f" && !last->deadline().is_never());
+    const latchbox::Receipt receipt = std::move(*last).detach();
+    expect(bool{queue.extend(receipt, 6s)} && bool{queue.ack(receipt)});
+    expect(queue.ack(receipt) == Errc::lease_lost);
+    expect(queue.release(receipt) == Errc::lease_lost);
+    expect(queue.requeue(receipt) == Errc::lease_lost);
+    expect(queue.fail(receipt, "late") == Errc::lease_lost);
+    expect(queue.reject(receipt, "late") == Errc::lease_lost);
+}
+
+void dead_letters(const latchbox::Queue<std::string>& queue) {
+    const auto dead = queue.dead_letters();
+    expect(dead.size() == 1);
+    dead.for_each([](const latchbox::DeadLetter<std::string>& letter) {
+        expect(letter.body() == "d" || letter.reason().text() == "not ours");
+        expect(letter.attempt() == 1 && letter.failures() == 0);
+    });
+    expect(dead.redrive() == 1 && dead.purge() == 0);
+    expect(dead.take() == Errc::empty);
+    expect(dead.redrive(latchbox::MessageId{}) == Errc::unknown_message);
+    expect(dead.take(latchbox::MessageId{}) == Errc::unknown_message);
+}
+
+void batches(const latchbox::Queue<std::string>& queue) {
+    std::vector<std::string> texts{"x", "y", "z"};
+    const auto ids = queue.publish_batch(texts, {.priority = 9});
+    expect(ids && ids->size() == 3);
+    std::vector<latchbox::Delivery<std::string>> deliveries;
+    expect(queue.fetch_batch(deliveries, 2, 1ms).value() == 2);
+    expect(queue.ack_batch(deliveries) == 2);
+    expect(queue.pop().value() == "z");
+    expect(queue.publish("hidden", {.delay = 1h}) && queue.pop_all().has_value());
+    const auto id = queue.publish("unwanted");
+    expect(bool{queue.cancel(*id)});
+    expect(queue.purge() > 0 && queue.size() == 0);
+}
+
+void whole_interface() {
+    latchbox::ManualClock clock;
+    latchbox::Broker<std::string> broker{{.clock = &clock, .tag = "no exceptions"}};
+    const auto queue = broker.queue("orders", {.lease = 10s});
+    settles(queue);
+    dead_letters(queue);
+    batches(queue);
+    expect(queue.fetch_for({}) == Errc::timed_out && queue.name() == "orders");
+    expect(queue.stats().completed > 0 && broker.stats().queues == 1);
+    expect(broker.find_queue("orders").has_value() && !broker.find_queue("other"));
+    expect(broker.queue("other").options() == latchbox::QueueOptions{});
+    expect(broker.remove("other") && broker.tag() == "no exceptions");
+    clock.advance(1h);
+    expect(broker.poll().is_never());
+    expect(broker.drain(0s).left() == 0 && broker.close().left() == 0);
+    expect(queue.fetch() == Errc::closed && queue.try_fetch() == Errc::closed);
+
+    latchbox::Broker<int, latchbox::SingleThread> single;
+    const auto numbers = single.queue("numbers");
+    expect(numbers.publish(7) && numbers.pop().value() == 7);
+}
+
+// Ending by abort() is what this program was asked for.
+extern "C" void end_as_asked(int) { std::_Exit(0); }
+
+int ends_with_its_sentence(std::string_view what) {
+    std::signal(SIGABRT, end_as_asked);
+    latchbox::Broker<int> broker;
+    if (what == "name") { static_cast<void>(broker.queue("two words")); }
+    if (what == "value") { static_cast<void>(broker.queue("orders").try_fetch().value()); }
+    return 1;
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    if (count > 1) { return ends_with_its_sentence(arguments[1]); }
+    whole_interface();
+    return failures == 0 ? 0 : 1;
+}

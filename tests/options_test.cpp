@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "latchbox/options.hpp"
+
+#include <chrono>
+#include <optional>
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+using latchbox::Backoff;
+using latchbox::Duration;
+using latchbox::Overflow;
+using latchbox::QueueOptions;
+
+TEST_CASE("the defaults of a queue are those that are documented [7.1]") {
+    const QueueOptions options;
+    CHECK(options.lease == Duration{30s});
+    CHECK(options.capacity == 1'048'576);
+    CHECK(options.overflow == Overflow::reject);
+    CHECK(options.block_for == Duration{5s});
+    CHECK(options.max_failures == 0);
+    CHECK(options.max_attempts == 0);
+    CHECK(options.backoff == Backoff{.first = 100ms, .factor = 2, .limit = 30s});
+    CHECK_FALSE(options.dead_capacity.has_value());
+}
+
+TEST_CASE("the defaults of a publish and of a broker wish for nothing [7.1]") {
+    const latchbox::PublishOptions publish;
+    CHECK(publish.delay == Duration{});
+    CHECK(publish.expires_in.is_never());
+    CHECK(publish.priority == 0);
+    CHECK_FALSE(publish.block_for.has_value());
+    const latchbox::BrokerOptions broker;
+    CHECK(broker.clock == nullptr);
+    CHECK(broker.tag.empty());
+}
+
+TEST_CASE("options are named in the documented order [7.1]") {
+    const QueueOptions options{.lease = 1s,
+                               .capacity = 2,
+                               .overflow = Overflow::block,
+                               .block_for = 3s,
+                               .max_failures = 4,
+                               .max_attempts = 5,
+                               .backoff = {.first = 6s, .factor = 7, .limit = 8s},
+                               .dead_capacity = 9};
+    CHECK(options == options);
+    CHECK(options.dead_capacity == 9U);
+    const latchbox::PublishOptions publish{
+        .delay = 1s, .expires_in = 2s, .priority = 3, .block_for = 4s};
+    CHECK(publish.block_for == Duration{4s});
+}
+
+TEST_CASE("queue options differ if any field does") {
+    const QueueOptions same;
+    CHECK(same == QueueOptions{});
+    CHECK(same != QueueOptions{.lease = 1s});
+    CHECK(same != QueueOptions{.capacity = 1});
+    CHECK(same != QueueOptions{.overflow = Overflow::block});
+    CHECK(same != QueueOptions{.block_for = 1s});
+    CHECK(same != QueueOptions{.max_failures = 1});
+    CHECK(same != QueueOptions{.max_attempts = 1});
+    CHECK(same != QueueOptions{.backoff = {.first = 1s}});
+    CHECK(same != QueueOptions{.backoff = {.factor = 1}});
+    CHECK(same != QueueOptions{.backoff = {.limit = 1h}});
+    CHECK(same != QueueOptions{.dead_capacity = 0});
+}
+
+}  // namespace

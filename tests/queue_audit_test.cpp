@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "latchbox/detail/queue_audit.hpp"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/bare_core.hpp"
+#include "support/choices.hpp"
+
+// A sound core is sound after every step, and one that was tampered with is not.
+namespace {
+
+using latchbox::Overflow;
+using latchbox::QueueOptions;
+using latchbox::detail::none;
+using latchbox::detail::State;
+using support::at;
+using support::BareCore;
+using support::ns;
+using support::Slot;
+
+// Any of those in this state, or `none`.
+Slot some(support::Choices& choices, const BareCore& queue, bool leased) {
+    std::vector<Slot> found;
+    for (Slot slot = 0; slot < queue.core.slots(); ++slot) {
+        const State state = queue.state(slot);
+        if (leased ? state == State::leased : state > State::reserved && state != State::leased) {
+            found.push_back(slot);
+        }
+    }
+    const auto count = static_cast<std::uint32_t>(found.size());
+    return found.empty() ? none : found[choices.pick(count)];
+}
+
+void settle(support::Choices& choices, BareCore& queue, Slot slot, std::int64_t now) {
+    if (slot == none) { return; }
+    switch (choices.pick(8)) {
+        case 0: return queue.core.ack(slot, queue.effects);
+        case 1: return queue.core.release(slot, at(now), queue.effects);
+        case 2: return queue.core.requeue(slot, ns(choices.pick(6)), at(now), queue.effects);
+        case 3: return queue.core.abandon(slot, at(now), queue.effects);
+        case 4: return queue.core.fail(slot, "broken", at(now), queue.effects);
+        case 5: return queue.core.reject(slot, "bad", queue.effects);
+        case 6: return queue.core.take_back(slot, at(now), queue.effects);
+        default: queue.core.extend(slot, at(now + choices.pick(20)));
+    }
+}
+
+void remove(support::Choices& choices, BareCore& queue, std::int64_t now) {
+    const Slot slot = some(choices, queue, false);
+    const std::uint32_t choice = choices.pick(20);
+    if (choice == 0) { queue.core.purge(queue.effects); }
+    if (choice == 1) { queue.core.purge_dead(queue.effects); }
+    if (choice < 2 || slot == none) { return; }
+    if (queue.state(slot) == State::dead && choice < 16) {
+        return choice < 4 ? queue.core.take_dead(slot, queue.effects)
+                          : queue.core.redrive(slot, at(now));
+    }
+    if (choice < 5) { queue.core.cancel(slot, queue.effects); }
+}
+
+// One step of anything, after all that is due.
+void step(support::Choices& choices, BareCore& queue, std::int64_t& now) {
+    if (choices.pick(3) == 0) { now += choices.pick(5); }
+    queue.pass(at(now));
+    switch (choices.pick(8)) {
+        case 0:
+        case 1:
+        case 2: {
+            const std::int64_t delay = choices.pick(2) * choices.pick(6);
+            const auto life = choices.pick(3) == 0 ? ns(delay + 1 + choices.pick(9))
+                                                   : latchbox::Duration::never();
+            queue.publish(at(now), {static_cast<std::uint8_t>(choices.pick(3)), ns(delay), life});
+            break;
+        }
+        case 3:
+        case 4:
+            if (queue.core.has_ready()) { queue.fetch(at(now)); }
+            break;
+        case 5:
+        case 6: settle(choices, queue, some(choices, queue, true), now); break;
+        default: remove(choices, queue, now);
+    }
+    queue.collect();
+}
+
+QueueOptions some_options(support::Choices& choices) {
+    QueueOptions options = {.lease = ns(1 + choices.pick(10)), .capacity = 1 + choices.pick(12)};
+    if (choices.pick(2) == 0) { options.overflow = Overflow::drop_oldest; }
+    options.max_failures = choices.pick(4);
+    options.max_attempts = choices.pick(6);
+    options.backoff = {.first = ns(choices.pick(4)), .limit = ns(8)};
+    if (choices.pick(3) == 0) { options.dead_capacity = choices.pick(3); }
+    return options;
+}
+
+TEST_CASE("a core is sound after every step of long walks with any options [4.1] [4.12]") {
+    latchbox::QueueStats reached;
+    for (std::uint64_t seed = 0; seed < 60; ++seed) {
+        support::Seeded choices{seed};
+        BareCore queue{some_options(choices),
+                       seed % 2 == 0 ? support::FromOne::start : support::NearTheEnd::start};
+        std::int64_t now = 0;
+        for (int i = 0; i < 500; ++i) {
+            step(choices, queue, now);
+            const char* const broken = queue.core.audit();
+            INFO("seed ", seed, " step ", i, ": ", std::string(broken == nullptr ? "" : broken));
+            REQUIRE(broken == nullptr);
+            REQUIRE(queue.core.stats().accepted - queue.core.held() == queue.gone.size());
+        }
+        queue.core.end(queue.effects);
+        REQUIRE(queue.sound());
+        queue.collect();
+        reached += queue.core.stats();
+    }
+    // The walks have been everywhere.
+    for (const std::uint64_t count :
+         {reached.completed, reached.expired, reached.purged, reached.evicted, reached.cancelled,
+          reached.redelivered, reached.released, reached.requeued, reached.abandoned,
+          reached.failed, reached.leases_run_out, reached.rejected, reached.redriven}) {
+        CHECK(count > 100);
+    }
+}
+
+TEST_CASE("a copy of a core does from then on what the core does") {
+    for (std::uint64_t seed = 0; seed < 40; ++seed) {
+        support::Seeded choices{seed};
+        BareCore queue{some_options(choices), {.first_bits = 0}};
+        std::int64_t now = 0;
+        for (std::uint32_t i = choices.pick(150); i > 0; --i) { step(choices, queue, now); }
+        BareCore copy{queue};
+        BareCore assigned;
+        assigned = queue;
+        for (BareCore* twin : {&copy, &assigned}) {
+            // Each in turn, so that a shared piece would show.
+            BareCore original{queue};
+            support::Seeded once{seed + 1'000};
+            support::Seeded again{seed + 1'000};
+            std::int64_t then = now;
+            std::int64_t twins = now;
+            for (int i = 0; i < 60; ++i) {
+                step(once, original, then);
+                step(again, *twin, twins);
+                REQUIRE(original.core.stats() == twin->core.stats());
+                REQUIRE(original.core.next_due() == twin->core.next_due());
+                REQUIRE(original.gone == twin->gone);
+                REQUIRE(twin->sound());
+            }
+            REQUIRE(original.order() == twin->order());
+        }
+        REQUIRE(queue.sound());
+    }
+}
+
+// A core with one message in each state: ready, leased, delayed and dead.
+struct OfEach : BareCore {
+    Slot dead = publish();
+    Slot leased = none;
+    Slot ready = none;
+    Slot second = none;
+    Slot delayed = none;
+
+    OfEach() {
+        fetch();
+        core.reject(dead, "bad", effects);
+        leased = publish();
+        fetch();
+        ready = publish();
+        second = publish();
+        delayed = publish(at(0), {.delay = ns(5)});
+        REQUIRE(sound());
+    }
+    [[nodiscard]] std::string broken() const {
+        const char* const found = core.audit();
+        return found == nullptr ? "sound" : found;
+    }
+    latchbox::detail::Record& record(Slot slot) { return core.records()[slot]; }
+};
+
+TEST_CASE("whatever is changed behind its back is found") {
+    OfEach queue;
+    SUBCASE("a number") {
+        queue.record(queue.ready).number = 0;
+        CHECK(queue.broken() == "a number never drawn");
+        queue.record(queue.ready).number = 99;
+        CHECK(queue.broken() == "a number never drawn");
+    }
+    SUBCASE("a place") {
+        queue.record(queue.leased).place = 1;
+        CHECK(queue.broken() == "a bad place");
+        queue.record(queue.leased).place = 99;
+        CHECK(queue.broken() == "a bad place");
+    }
+    SUBCASE("a priority") {
+        queue.record(queue.ready).priority = 10;
+        CHECK(queue.broken() == "a priority out of range");
+        queue.record(queue.ready).priority = 3;
+        CHECK(queue.broken() == "a stranger in a line");
+    }
+    SUBCASE("a state") {
+        queue.record(queue.ready).state = State::delayed;
+        CHECK(queue.broken() == "no history, and not just waiting in line");
+        queue.record(queue.ready).state = State::reserved;
+        CHECK(queue.broken() == "counts by state differ from the records");
+        queue.record(queue.ready).state = State::ready;
+        CHECK(queue.broken() == "sound");
+        queue.record(queue.delayed).state = State::dead;
+        CHECK(queue.broken() == "time will touch the dead");
+        queue.record(queue.delayed).state = State::leased;
+        CHECK(queue.broken() == "leased, and never handed out");
+    }
+    SUBCASE("a history") {
+        queue.record(queue.leased).history = queue.record(queue.dead).history;
+        CHECK(queue.broken() == "a history of another slot");
+        queue.record(queue.leased).history = none;
+        CHECK(queue.broken() == "no history, and not just waiting in line");
+    }
+    SUBCASE("the order of a line") {
+        std::swap(queue.record(queue.ready).place, queue.record(queue.second).place);
+        queue.record(queue.second).number = 1;
+        CHECK(queue.broken() == "a line is out of order");
+    }
+    SUBCASE("room that was never reserved") {
+        queue.core.redeem(1);
+        queue.core.promise(1);
+        CHECK(queue.broken() == "sound");
+        const Slot slot = queue.reserve();
+        queue.core.redeem(1);
+        CHECK(queue.broken() == "reserved slots are miscounted");
+        queue.core.promise(1);
+        queue.core.withdraw(slot);
+        CHECK(queue.broken() == "sound");
+    }
+}
+
+TEST_CASE("a core that outlives its deadlines is found, for as long as nobody does what is due") {
+    OfEach queue;
+    queue.publish(at(0) + latchbox::QueueOptions{}.lease);
+    CHECK(queue.broken() == "a lease outlived its deadline");
+    queue.pass(at(0) + latchbox::QueueOptions{}.lease);
+    CHECK(queue.broken() == "sound");
+}
+
+TEST_CASE("promises beyond the capacity are found") {
+    BareCore queue{{.capacity = 2}};
+    queue.publish();
+    queue.core.promise(2);
+    REQUIRE(queue.core.audit() != nullptr);
+    CHECK(std::string{queue.core.audit()} == "more held than capacity");
+}
+
+}  // namespace

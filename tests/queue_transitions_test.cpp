@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "latchbox/detail/queue_transitions.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/bare_core.hpp"
+
+// Every line of the list on top of queue_core.hpp. Most run twice: with counters from one, and
+// with counters near their end, where nothing may look different.
+namespace {
+
+using latchbox::Cause;
+using latchbox::Overflow;
+using latchbox::QueueOptions;
+using latchbox::detail::CoreStart;
+using latchbox::detail::Due;
+using latchbox::detail::none;
+using latchbox::detail::State;
+using support::at;
+using support::FromOne;
+using support::NearTheEnd;
+using support::ns;
+using support::Slot;
+using support::SoundCore;
+
+using Slots = std::vector<Slot>;
+
+const QueueOptions plain = {.lease = ns(10), .backoff = {.first = ns(4), .limit = ns(12)}};
+
+// All the ways by which a delivery comes back; `lease_ran_out` steps to its deadline.
+enum class Way { release, requeue, delayed, abandon, fail, lease_ran_out };
+constexpr Way ways[] = {Way::release, Way::requeue, Way::delayed,
+                        Way::abandon, Way::fail,    Way::lease_ran_out};
+
+void come_back(SoundCore& queue, Slot slot, Way way, std::int64_t now = 0) {
+    switch (way) {
+        case Way::release: queue.core.release(slot, at(now), queue.effects); break;
+        case Way::requeue: queue.core.requeue(slot, {}, at(now), queue.effects); break;
+        case Way::delayed: queue.core.requeue(slot, ns(5), at(now), queue.effects); break;
+        case Way::abandon: queue.core.abandon(slot, at(now), queue.effects); break;
+        case Way::fail: queue.core.fail(slot, "broken", at(now), queue.effects); break;
+        case Way::lease_ran_out: REQUIRE(queue.pass(queue.core.history(slot).at) > 0); break;
+    }
+    queue.collect();
+}
+
+TEST_CASE_TEMPLATE("reserve -> RESERVED -- accept -> READY, behind all of its priority [4.1] [4.4]",
+                   Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.reserve();
+    CHECK(queue.state(slot) == State::reserved);
+    CHECK(queue.core.stats().accepted == 0);
+    queue.core.accept(slot, {}, at(0), queue.effects);
+    CHECK(queue.state(slot) == State::ready);
+    CHECK(queue.core.stats().accepted == 1);
+    const Slot second = queue.publish();
+    const Slot urgent = queue.publish(at(0), {.priority = 9});
+    CHECK(queue.order() == Slots{urgent, slot, second});
+}
+
+TEST_CASE_TEMPLATE("RESERVED -- withdraw -> vacant, as if nothing had been [4.11]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.reserve();
+    queue.core.withdraw(slot);
+    CHECK(queue.state(slot) == State::vacant);
+    CHECK(queue.core.stats() == latchbox::QueueStats{});
+    CHECK(queue.core.vacant() == slot);
+}
+
+TEST_CASE_TEMPLATE("DELAYED -- due -> READY, at the place of its publish [4.3] [4.4]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot delayed = queue.publish(at(0), {.delay = ns(5)});
+    const Slot ready = queue.publish(at(1));
+    CHECK(queue.state(delayed) == State::delayed);
+    CHECK(queue.pass(at(4)) == 0);
+    CHECK(queue.order() == Slots{ready});
+    CHECK(queue.pass(at(5)) == 1);
+    CHECK(queue.state(delayed) == State::ready);
+    CHECK(queue.order() == Slots{delayed, ready});
+}
+
+TEST_CASE_TEMPLATE(
+    "READY -- lease -> LEASED: the first in place, to one holder, until its deadline "
+    "[4.2] [4.3] [4.5]",
+    Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    SoundCore queue{plain, start};
+    const Slot first = queue.publish();
+    queue.publish();
+    REQUIRE(queue.fetch(at(3)) == first);
+    CHECK(queue.state(first) == State::leased);
+    CHECK(queue.core.history(first).at == at(13));
+    CHECK(queue.core.history(first).attempts == start.attempts + 1);
+    CHECK(queue.core.history(first).lease == start.lease);
+    CHECK(queue.core.stats().delivered == 1);
+    REQUIRE(queue.fetch(at(3)) != first);
+    CHECK_FALSE(queue.core.has_ready());
+    CHECK(queue.core.next_due() == Due{at(13), Due::lease, start.number});
+}
+
+TEST_CASE_TEMPLATE("LEASED -- take back -> READY at its old place, and nothing has happened", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot first = queue.publish(at(0), {.life = ns(50)});
+    const Slot second = queue.publish();
+    const latchbox::QueueStats before = queue.core.stats();
+    const auto attempts = queue.core.history(first).attempts;
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(queue.fetch() == first);
+        queue.core.take_back(first, at(0), queue.effects);
+        CHECK(queue.core.stats() == before);
+        CHECK(queue.core.history(first).attempts == attempts);
+        CHECK(queue.core.next_due().at == at(50));
+        CHECK(queue.order() == Slots{first, second});
+    }
+}
+
+TEST_CASE_TEMPLATE("LEASED -- ack -> gone: completed [4.1]", Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.publish(at(0), {.life = ns(50)});
+    queue.fetch();
+    queue.core.ack(slot, queue.effects);
+    queue.collect();
+    CHECK(queue.core.stats().completed == 1);
+    CHECK(queue.gone == Slots{slot});
+    CHECK(queue.pass(at(100)) == 0);
+}
+
+TEST_CASE_TEMPLATE("LEASED -- release -> READY, at its old place, no failure [4.4] [4.5]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slots slots = {queue.publish(), queue.publish(), queue.publish()};
+    for (int i = 0; i < 3; ++i) { queue.fetch(); }
+    for (const Slot slot : {slots[1], slots[2], slots[0]}) {
+        queue.core.release(slot, at(1), queue.effects);
+        CHECK(queue.core.history(slot).failures == 0);
+    }
+    CHECK(queue.order() == slots);
+    CHECK(queue.core.stats().released == 3);
+}
+
+TEST_CASE_TEMPLATE("LEASED -- requeue, abandon -> READY at the back, no failure [4.5] [4.7]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot first = queue.publish();
+    const Slot second = queue.publish();
+    queue.fetch();
+    SUBCASE("requeued") {
+        come_back(queue, first, Way::requeue);
+        CHECK(queue.core.stats().requeued == 1);
+    }
+    SUBCASE("abandoned") {
+        come_back(queue, first, Way::abandon);
+        CHECK(queue.core.stats().abandoned == 1);
+    }
+    CHECK(queue.state(first) == State::ready);
+    CHECK(queue.order() == Slots{second, first});
+    CHECK(queue.core.history(first).failures == 0);
+}
+
+TEST_CASE_TEMPLATE("LEASED -- requeue(delay) -> DELAYED, with the number drawn now [3] [4.3]",
+                   Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot first = queue.publish();
+    const Slot before = queue.publish();
+    queue.fetch();
+    queue.core.requeue(first, ns(5), at(2), queue.effects);
+    const Slot behind = queue.publish();
+    CHECK(queue.state(first) == State::delayed);
+    CHECK(queue.pass(at(6)) == 0);
+    CHECK(queue.pass(at(7)) == 1);
+    CHECK(queue.order() == Slots{before, first, behind});
+}
+
+TEST_CASE_TEMPLATE(
+    "LEASED -- fail -> DELAYED by its backoff, at the back, and one failure [4.5] [4.6]", Start,
+    FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.publish();
+    std::int64_t now = 0;
+    std::uint32_t failures = 0;
+    for (const std::int64_t pause : {4, 8, 12, 12, 12}) {
+        REQUIRE(queue.fetch(at(now)) == slot);
+        CHECK(queue.core.history(slot).failures == failures);
+        queue.core.fail(slot, "broken", at(now), queue.effects);
+        CHECK(queue.core.history(slot).failures == ++failures);
+        CHECK(queue.core.history(slot).reason == latchbox::Reason{Cause::failed, "broken"});
+        CHECK(queue.state(slot) == State::delayed);
+        now += pause;
+        CHECK(queue.pass(at(now - 1)) == 0);
+        CHECK(queue.pass(at(now)) == 1);
+    }
+    const Slot behind = queue.publish();
+    queue.fetch(at(now));
+    queue.core.fail(slot, {}, at(now), queue.effects);
+    queue.pass(at(now + 12));
+    CHECK(queue.order() == Slots{behind, slot});
+    CHECK(queue.core.stats().failed == 6);
+}
+
+TEST_CASE_TEMPLATE("LEASED -- fail -> READY at once where the queue pauses for nothing [4.6]",
+                   Start, FromOne, NearTheEnd) {
+    SoundCore queue{{.backoff = {.first = {}}}, Start::start};
+    const Slot first = queue.publish();
+    const Slot second = queue.publish();
+    queue.fetch();
+    queue.core.fail(first, {}, at(0), queue.effects);
+    CHECK(queue.order() == Slots{second, first});
+}
+
+TEST_CASE_TEMPLATE(
+    "LEASED -- lease ran out -> READY at once, at the back, and one failure [4.3] [4.6]", Start,
+    FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot first = queue.publish();
+    const Slot second = queue.publish();
+    queue.fetch(at(0));
+    CHECK(queue.pass(at(9)) == 0);
+    CHECK(queue.state(first) == State::leased);
+    CHECK(queue.pass(at(10)) == 1);
+    CHECK(queue.state(first) == State::ready);
+    CHECK(queue.core.history(first).failures == 1);
+    CHECK(queue.core.history(first).reason.cause() == Cause::lease_ran_out);
+    CHECK(queue.core.stats().leases_run_out == 1);
+    CHECK(queue.order() == Slots{second, first});
+}
+
+TEST_CASE_TEMPLATE("LEASED -- fail, lease ran out -> DEAD when exactly max_failures failed [4.5]",
+                   Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    for (std::uint32_t most = 1; most < 5; ++most) {
+        for (std::uint32_t by_lease = 0; by_lease <= most; ++by_lease) {
+            SoundCore queue{{.lease = ns(10), .max_failures = most, .backoff = {.first = {}}},
+                            start};
+            const Slot slot = queue.publish();
+            for (std::uint32_t failures = 1; failures <= most; ++failures) {
+                const bool runs_out = failures > most - by_lease;
+                // Neither a release nor a requeue is a failure.
+                queue.fetch();
+                come_back(queue, slot, failures % 2 == 0 ? Way::release : Way::requeue);
+                queue.fetch();
+                come_back(queue, slot, runs_out ? Way::lease_ran_out : Way::fail);
+                REQUIRE((queue.state(slot) == State::dead) == (failures == most));
+                const Cause cause = runs_out ? Cause::lease_ran_out : Cause::failed;
+                REQUIRE(queue.core.history(slot).reason.cause() == cause);
+            }
+            REQUIRE(queue.core.history(slot).failures == most);
+            REQUIRE(queue.core.history(slot).attempts == start.attempts + 2 * most);
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("LEASED -- comes back with max_attempts used up -> DEAD, whichever way [4.5]",
+                   Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    for (const Way way : ways) {
+        SoundCore queue{{.lease = ns(10), .max_attempts = 3, .backoff = {.first = {}}}, start};
+        const Slot slot = queue.publish();
+        for (std::uint32_t attempt = 1; attempt <= 3; ++attempt) {
+            CHECK(queue.state(slot) == State::ready);
+            queue.fetch();
+            come_back(queue, slot, attempt < 3 ? Way::release : way);
+        }
+        CHECK(queue.state(slot) == State::dead);
+        CHECK(queue.core.history(slot).reason.cause() == Cause::attempts_used_up);
+        const std::string text{queue.core.history(slot).reason.text()};
+        CHECK(text == (way == Way::fail ? "broken" : ""));
+        CHECK(queue.core.first_dead() == slot);
+    }
+}
+
+TEST_CASE_TEMPLATE("where both are used up the failures are named [4.5]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{{.max_failures = 1, .max_attempts = 1}, Start::start};
+    const Slot slot = queue.publish();
+    queue.fetch();
+    come_back(queue, slot, Way::fail);
+    CHECK(queue.core.history(slot).reason.cause() == Cause::failed);
+}
+
+TEST_CASE_TEMPLATE("LEASED -- reject -> DEAD, with its reason [4.5] [4.11]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.publish(at(0), {.life = ns(50)});
+    queue.fetch();
+    queue.core.reject(slot, std::string(100, 'x'), queue.effects);
+    CHECK(queue.state(slot) == State::dead);
+    CHECK(queue.core.stats().rejected == 1);
+    CHECK(queue.core.history(slot).reason ==
+          latchbox::Reason{Cause::rejected, std::string(47, 'x')});
+    // The dead do not expire.
+    CHECK(queue.pass(at(100)) == 0);
+}
+
+TEST_CASE_TEMPLATE("READY, DELAYED -- life over -> gone: expired, at its instant [4.1] [4.3]",
+                   Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot ready = queue.publish(at(0), {.life = ns(5)});
+    const Slot delayed = queue.publish(at(0), {.delay = ns(2), .life = ns(6)});
+    const Slot returned = queue.publish(at(0), {.life = ns(7)});
+    queue.fetch();
+    queue.fetch();
+    come_back(queue, returned, Way::delayed);
+    come_back(queue, ready, Way::release);
+    CHECK(queue.pass(at(4)) == 1);
+    CHECK(queue.pass(at(5)) == 2);
+    CHECK(queue.pass(at(6)) == 1);
+    CHECK(queue.pass(at(7)) == 1);
+    CHECK(queue.gone == Slots{ready, delayed, returned});
+    CHECK(queue.core.stats().expired == 3);
+}
+
+TEST_CASE_TEMPLATE("a LEASED message outlives its life and is judged as it comes back [4.3]", Start,
+                   FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    for (const Way way : ways) {
+        for (const bool in_time : {false, true}) {
+            SoundCore queue{plain, start};
+            const Slot slot = queue.publish(at(0), {.life = ns(in_time ? 99 : 10)});
+            queue.fetch(at(0));
+            queue.core.extend(slot, at(12));
+            CHECK(queue.pass(at(11)) == 0);
+            come_back(queue, slot, way, 11);
+            CHECK(queue.core.stats().expired == (in_time ? 0 : 1));
+        }
+    }
+    SUBCASE("an ack in the last instant of its lease completes it") {
+        SoundCore queue{plain, start};
+        const Slot slot = queue.publish(at(0), {.life = ns(3)});
+        queue.fetch(at(0));
+        queue.core.ack(slot, queue.effects);
+        queue.collect();
+        CHECK(queue.core.stats().completed == 1);
+    }
+}
+
+TEST_CASE_TEMPLATE("extending moves the deadline to the later one and never shortens [4.3]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot first = queue.publish();
+    const Slot second = queue.publish();
+    queue.fetch(at(0));
+    queue.fetch(at(0));
+    CHECK(queue.core.extend(first, at(7)) == at(10));
+    CHECK(queue.core.extend(first, at(10)) == at(10));
+    CHECK(queue.core.extend(first, at(15)) == at(15));
+    CHECK(queue.core.extend(first, at(12)) == at(15));
+    CHECK(queue.pass(at(14)) == 1);
+    CHECK(queue.state(first) == State::leased);
+    CHECK(queue.state(second) == State::ready);
+    CHECK(queue.core.extend(first, latchbox::Instant::never()).is_never());
+    CHECK(queue.pass(latchbox::Instant::never()) == 0);
+}
+
+TEST_CASE_TEMPLATE("DEAD -- redrive -> READY at the back: failures new, attempts going on [4.5]",
+                   Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    SoundCore queue{{.max_failures = 1, .max_attempts = 2, .backoff = {.first = {}}}, start};
+    const Slot slot = queue.publish(at(0), {.life = ns(50)});
+    queue.fetch();
+    come_back(queue, slot, Way::fail);
+    const Slot other = queue.publish();
+    queue.core.redrive(slot, at(30));
+    CHECK(queue.state(slot) == State::ready);
+    CHECK(queue.order() == Slots{other, slot});
+    CHECK(queue.core.history(slot).failures == 0);
+    CHECK(queue.core.history(slot).attempts == start.attempts + 1);
+    CHECK(queue.core.history(slot).expires == at(80));
+    CHECK(queue.core.stats().redriven == 1);
+    queue.core.cancel(other, queue.effects);
+    // Two more hand-outs, counted from here.
+    for (const State after : {State::ready, State::dead}) {
+        queue.fetch(at(30));
+        come_back(queue, slot, Way::release, 30);
+        CHECK(queue.state(slot) == after);
+    }
+    CHECK(queue.core.history(slot).attempts == start.attempts + 3);
+}
+
+TEST_CASE_TEMPLATE("not LEASED -- cancel -> gone: cancelled, in every state [4.1]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{{.overflow = Overflow::drop_oldest}, Start::start};
+    const Slot dead = queue.publish();
+    queue.fetch();
+    queue.core.reject(dead, {}, queue.effects);
+    const Slot returned = queue.publish();
+    queue.fetch();
+    const Slot ready = queue.publish();
+    come_back(queue, returned, Way::release);
+    const Slot delayed = queue.publish(at(0), {.delay = ns(5), .life = ns(9)});
+    for (const Slot slot : {returned, delayed, dead, ready}) {
+        queue.core.cancel(slot, queue.effects);
+        queue.collect();
+        CHECK(queue.sound());
+    }
+    CHECK(queue.core.stats().cancelled == 4);
+    CHECK(queue.core.held() == 0);
+    CHECK(queue.pass(at(100)) == 0);
+}
+
+TEST_CASE_TEMPLATE("READY, DELAYED -- purge -> gone: purged; LEASED and DEAD ones stay [4.1] [4.2]",
+                   Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    queue.publish();
+    queue.publish();
+    const Slot leased = queue.fetch();
+    const Slot dead = queue.fetch();
+    queue.core.reject(dead, {}, queue.effects);
+    queue.publish(at(0), {.priority = 3});
+    queue.publish(at(0), {.delay = ns(5)});
+    CHECK(queue.core.purge(queue.effects) == 2);
+    queue.collect();
+    CHECK(queue.state(leased) == State::leased);
+    CHECK(queue.state(dead) == State::dead);
+    CHECK(queue.core.purge_dead(queue.effects) == 1);
+    queue.collect();
+    CHECK(queue.core.stats().purged == 3);
+    CHECK(queue.core.held() == 1);
+}
+
+TEST_CASE_TEMPLATE("DEAD -- take -> gone: purged [4.1]", Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.publish();
+    queue.fetch();
+    queue.core.reject(slot, {}, queue.effects);
+    queue.core.take_dead(slot, queue.effects);
+    queue.collect();
+    CHECK(queue.core.stats().purged == 1);
+    CHECK(queue.core.first_dead() == none);
+}
+
+TEST_CASE_TEMPLATE(
+    "not LEASED -- evict -> gone: evicted, when a newcomer needs the room [4.12] [7.2]", Start,
+    FromOne, NearTheEnd) {
+    SoundCore queue{{.capacity = 2, .overflow = Overflow::drop_oldest}, Start::start};
+    const Slot leased = queue.publish();
+    queue.fetch();
+    const Slot ready = queue.publish();
+    const Slot third = queue.publish();
+    CHECK(queue.gone == Slots{ready});
+    CHECK(queue.core.stats().evicted == 1);
+    CHECK(queue.order() == Slots{third});
+    CHECK(queue.state(leased) == State::leased);
+}
+
+TEST_CASE("dying beyond dead_capacity purges the oldest dead letter [7.2]") {
+    for (std::size_t kept = 0; kept < 3; ++kept) {
+        SoundCore queue{{.dead_capacity = kept}, support::near_the_end};
+        Slots slots;
+        for (int i = 0; i < 3; ++i) { slots.push_back(queue.publish()); }
+        for (const Slot slot : slots) {
+            queue.fetch();
+            queue.core.reject(slot, {}, queue.effects);
+            queue.collect();
+            REQUIRE(queue.sound());
+        }
+        CHECK(queue.core.stats().dead == kept);
+        CHECK(queue.core.stats().purged == 3 - kept);
+        CHECK(queue.gone == Slots(slots.begin(), slots.end() - static_cast<std::ptrdiff_t>(kept)));
+    }
+}
+
+TEST_CASE_TEMPLATE("the queue ends: all is purged, what is LEASED as it comes back or dies [4.1]",
+                   Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    for (const Way way : ways) {
+        SoundCore queue{{.lease = ns(10), .max_failures = 1}, start};
+        const Slot leased = queue.publish();
+        queue.fetch();
+        queue.publish();
+        queue.publish(at(0), {.delay = ns(3)});
+        queue.core.end(queue.effects);
+        queue.collect();
+        CHECK(queue.core.held() == 1);
+        CHECK(queue.sound());
+        come_back(queue, leased, way);
+        CHECK(queue.core.held() == 0);
+        CHECK(queue.core.stats().purged == 3);
+    }
+    SUBCASE("an ack still completes, a reject purges, and what was reserved leaves at once") {
+        SoundCore queue{plain, start};
+        const Slot acked = queue.publish();
+        const Slot rejected = queue.publish();
+        queue.fetch();
+        queue.fetch();
+        const Slot late = queue.reserve();
+        queue.core.end(queue.effects);
+        queue.core.ack(acked, queue.effects);
+        queue.core.reject(rejected, {}, queue.effects);
+        queue.core.accept(late, {.delay = ns(5)}, at(0), queue.effects);
+        queue.collect();
+        CHECK(queue.core.stats().completed == 1);
+        CHECK(queue.core.stats().purged == 2);
+        CHECK(queue.core.held() == 0);
+    }
+}
+
+TEST_CASE_TEMPLATE(
+    "due things happen by instant; at one by leases, lives, delays, then number [4.3]", Start,
+    FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot delay_b = queue.publish(at(0), {.delay = ns(10)});
+    const Slot life_b = queue.publish(at(0), {.life = ns(10)});
+    const Slot lease_b = queue.publish(at(0), {.priority = 2});
+    const Slot lease_a = queue.publish(at(0), {.priority = 1});
+    const Slot early = queue.publish(at(0), {.delay = ns(9)});
+    const Slot life_a = queue.publish(at(0), {.life = ns(10)});
+    const Slot delay_a = queue.publish(at(0), {.delay = ns(10)});
+    REQUIRE(queue.fetch(at(0)) == lease_b);
+    REQUIRE(queue.fetch(at(0)) == lease_a);
+    const auto expected = {std::pair{early, Due::delay},   std::pair{lease_b, Due::lease},
+                           std::pair{lease_a, Due::lease}, std::pair{life_b, Due::life},
+                           std::pair{life_a, Due::life},   std::pair{delay_b, Due::delay},
+                           std::pair{delay_a, Due::delay}};
+    for (const auto& [slot, kind] : expected) {
+        CHECK(queue.core.next_due().kind == kind);
+        CHECK(queue.core.next_due().number == queue.number(slot));
+        REQUIRE(queue.core.step(Due::last_at(at(10)), queue.effects));
+    }
+    queue.collect();
+    CHECK_FALSE(queue.core.step(Due::last_at(at(10)), queue.effects));
+}
+
+TEST_CASE_TEMPLATE("a step stops short of its limit, so that another queue has its turn [4.3]",
+                   Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    SoundCore queue{plain, start};
+    queue.publish(at(0), {.delay = ns(5)});
+    CHECK_FALSE(queue.core.step({at(5), Due::delay, start.number}, queue.effects));
+    CHECK_FALSE(queue.core.step({at(5), Due::life, start.number + 1}, queue.effects));
+    CHECK(queue.core.step({at(5), Due::delay, start.number + 1}, queue.effects));
+}
+
+TEST_CASE_TEMPLATE("an older now counts as the newest one seen: time does not go back", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.publish(at(100));
+    queue.fetch(at(50));
+    CHECK(queue.core.history(slot).at == at(110));
+    queue.core.requeue(slot, ns(5), at(60), queue.effects);
+    CHECK(queue.core.next_due().at == at(105));
+}
+
+TEST_CASE("attempts count up to 2^32 - 1 and stay there [4.5]") {
+    constexpr std::uint32_t most = ~std::uint32_t{0};
+    SoundCore queue{plain, {.attempts = most - 3, .first_bits = 0}};
+    const Slot slot = queue.publish();
+    for (const std::uint32_t expected : {most - 2, most - 1, most, most, most}) {
+        queue.fetch();
+        CHECK(queue.core.history(slot).attempts == expected);
+        come_back(queue, slot, Way::release);
+    }
+    CHECK(queue.core.stats().delivered == 5);
+    CHECK(queue.core.stats().redelivered == 5);
+}
+
+TEST_CASE_TEMPLATE("a jump equals its steps [4.3]", Start, FromOne, NearTheEnd) {
+    const CoreStart start = Start::start;
+    SoundCore jump{{.lease = ns(10), .max_failures = 2, .max_attempts = 5}, start};
+    for (std::int64_t i = 0; i < 6; ++i) {
+        jump.publish(at(0), {.delay = ns(i % 3 * 4), .life = ns(7 * (i + 1))});
+    }
+    jump.pass(at(4));
+    while (jump.core.has_ready()) { jump.fetch(at(4)); }
+    support::BareCore steps{jump};
+    for (std::int64_t now = 4; now <= 60; ++now) { steps.pass(at(now)); }
+    jump.pass(at(60));
+    CHECK(jump.core.stats() == steps.core.stats());
+    CHECK(jump.gone == steps.gone);
+    CHECK(jump.order() == steps.order());
+}
+
+}  // namespace

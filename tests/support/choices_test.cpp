@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "choices.hpp"
+
+#include <cstdlib>
+#include <numeric>
+#include <set>
+
+#include <doctest/doctest.h>
+
+using support::Choices;
+using support::Exhaustive;
+using support::Replay;
+using support::Seeded;
+using support::Trace;
+
+namespace {
+
+// Asks differently by what was answered before, as tests do.
+Trace ask(Choices& choices) {
+    Trace answers{choices.pick(3)};
+    if (answers[0] != 1) { answers.push_back(choices.pick(2)); }
+    answers.push_back(choices.pick(1));
+    return answers;
+}
+
+// Sets a variable of the environment, and puts back what it was.
+class Environment {
+public:
+    Environment(const char* name, const char* value) : name_{name} {
+        if (const char* const before = std::getenv(name)) { before_ = before; }
+        set(value);
+    }
+    ~Environment() { set(before_ ? before_->c_str() : nullptr); }
+    Environment(const Environment&) = delete;
+    Environment& operator=(const Environment&) = delete;
+
+private:
+    void set(const char* value) const {
+#if defined(_WIN32)
+        _putenv_s(name_, value == nullptr ? "" : value);
+#else
+        if (value == nullptr) {
+            unsetenv(name_);
+        } else {
+            setenv(name_, value, 1);
+        }
+#endif
+    }
+
+    const char* name_;
+    std::optional<std::string> before_;
+};
+
+}  // namespace
+
+TEST_CASE("a trace survives the way through text") {
+    CHECK(support::to_string(Trace{3, 0, 1}) == "3,0,1");
+    CHECK(support::from_string("3,0,1") == Trace{3, 0, 1});
+    CHECK(support::to_string(Trace{}).empty());
+    CHECK(support::from_string("") == Trace{});
+    CHECK(support::from_string("4294967295") == Trace{4294967295U});
+}
+
+TEST_CASE("a text that is no trace gives none") {
+    for (const char* const text :
+         {",", "1,", ",1", "1,,2", "1 2", "-1", "x", "1x", "4294967296", " 1", "+1"}) {
+        CAPTURE(text);
+        CHECK_FALSE(support::from_string(text).has_value());
+    }
+}
+
+TEST_CASE("a question with one answer leaves no trace") {
+    Seeded choices{7};
+    CHECK(choices.pick(1) == 0);
+    CHECK(choices.pick(0) == 0);
+    CHECK(choices.one_in(1));
+    CHECK(choices.trace().empty());
+}
+
+TEST_CASE("a seed gives the same answers everywhere") {
+    // The answers themselves: they must not change with the platform, nor with a later change
+    // of the generator, as kept seeds would mean something else then.
+    Seeded choices{1};
+    Trace answers;
+    for (int i = 0; i < 8; ++i) { answers.push_back(choices.pick(1000)); }
+    CHECK(support::to_string(answers) == "566,745,971,444,444,762,877,523");
+    CHECK(choices.trace() == answers);
+}
+
+TEST_CASE("answers by chance stay in their range and reach all of it evenly") {
+    Seeded choices{42};
+    for (const std::uint32_t n : {2U, 3U, 10U}) {
+        std::vector<std::uint32_t> reached(n, 0);
+        for (int i = 0; i < 10'000; ++i) {
+            const std::uint32_t answer = choices.pick(n);
+            REQUIRE(answer < n);
+            ++reached[answer];
+        }
+        for (const std::uint32_t times : reached) {
+            CHECK(times * n > 9'000);
+            CHECK(times * n < 11'000);
+        }
+    }
+}
+
+TEST_CASE("two seeds answer differently") {
+    Seeded one{1};
+    Seeded other{2};
+    for (int i = 0; i < 20; ++i) {
+        one.pick(1000);
+        other.pick(1000);
+    }
+    CHECK(one.trace() != other.trace());
+}
+
+TEST_CASE("the exhaustive driver gives every sequence once, the simplest first") {
+    Exhaustive choices;
+    std::vector<Trace> seen;
+    do { seen.push_back(ask(choices)); } while (choices.next());
+    CHECK(seen == std::vector<Trace>{{0, 0, 0}, {0, 1, 0}, {1, 0}, {2, 0, 0}, {2, 1, 0}});
+    CHECK_FALSE(choices.next());
+}
+
+TEST_CASE("the exhaustive driver counts as arithmetic does") {
+    Exhaustive choices;
+    std::set<Trace> seen;
+    int runs = 0;
+    do {
+        for (const std::uint32_t n : {2U, 3U, 4U, 5U}) { choices.pick(n); }
+        seen.insert(choices.trace());
+        ++runs;
+    } while (choices.next());
+    CHECK(runs == 120);
+    CHECK(seen.size() == 120);
+}
+
+TEST_CASE("a recorded run replays as it was") {
+    Seeded choices{9};
+    const Trace answers = ask(choices);
+    Replay again{choices.trace()};
+    CHECK(ask(again) == answers);
+    CHECK(again.trace() == choices.trace());
+}
+
+TEST_CASE("a replay answers 0 after its end, and wraps an answer that is too large") {
+    Replay choices{{5}};
+    CHECK(choices.pick(4) == 1);
+    CHECK(choices.pick(4) == 0);
+    CHECK(choices.trace() == Trace{1, 0});
+}
+
+TEST_CASE("shrinking finds the one choice that matters") {
+    const Trace found = support::shrink(Trace{4, 1, 7, 3, 9, 2, 7, 7, 0, 5}, [](const Trace& trace) {
+        for (const std::uint32_t choice : trace) {
+            if (choice >= 6) { return true; }
+        }
+        return false;
+    });
+    CHECK(found == Trace{6});
+}
+
+TEST_CASE("shrinking keeps what must stay in its order") {
+    const Trace found = support::shrink(Trace{9, 8, 7, 6, 5, 4, 3, 2, 1}, [](const Trace& trace) {
+        return trace.size() >= 3 && trace[0] >= 2 && trace[2] >= 1;
+    });
+    CHECK(found == Trace{2, 0, 1});
+}
+
+TEST_CASE("shrinking calls no more often than it may, and never returns a trace that passes") {
+    for (const std::size_t attempts : {std::size_t{0}, std::size_t{1}, std::size_t{25}}) {
+        std::size_t calls = 0;
+        const auto still_fails = [&](const Trace& trace) {
+            ++calls;
+            return std::accumulate(trace.begin(), trace.end(), 0U) >= 20;
+        };
+        const Trace found = support::shrink(Trace(40, 3), still_fails, attempts);
+        CHECK(calls <= attempts);
+        CHECK(std::accumulate(found.begin(), found.end(), 0U) >= 20);
+    }
+}
+
+TEST_CASE("seed and trace come from the environment") {
+    {
+        const Environment seed{"LATCHBOX_SEED", "18446744073709551615"};
+        const Environment trace{"LATCHBOX_TRACE", "0,2"};
+        CHECK(support::seed_from_environment() == 18446744073709551615U);
+        CHECK(support::trace_from_environment() == Trace{0, 2});
+    }
+    const Environment seed{"LATCHBOX_SEED", "twelve"};
+    const Environment trace{"LATCHBOX_TRACE", "0,"};
+    CHECK_FALSE(support::seed_from_environment().has_value());
+    CHECK_FALSE(support::trace_from_environment().has_value());
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "failing_new.hpp"
+
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace support {
+namespace {
+
+struct Plan {
+    bool armed = false;
+    int paused = 0;
+    Failing kind = Failing::none;
+    std::uint64_t n = 0;
+    std::uint64_t random = 0;
+    std::uint64_t asked = 0;
+    std::uint64_t failed = 0;
+};
+thread_local constinit Plan plan{};
+
+// Knuth's multiplier for a linear congruential generator; the high bits are the good ones.
+bool one_in_hundred() noexcept {
+    plan.random = plan.random * 6364136223846793005U + 1442695040888963407U;
+    return (plan.random >> 33) % 100 == 0;
+}
+
+bool fails() noexcept {
+    if (!plan.armed || plan.paused != 0) { return false; }
+    ++plan.asked;
+    bool failing = false;
+    switch (plan.kind) {
+        case Failing::none: break;
+        case Failing::nth: failing = plan.asked == plan.n; break;
+        case Failing::from_nth: failing = plan.asked >= plan.n; break;
+        case Failing::every_second: failing = plan.asked % 2 == 0; break;
+        case Failing::one_in_hundred: failing = one_in_hundred(); break;
+    }
+    if (failing) { ++plan.failed; }
+    return failing;
+}
+
+void* allocate(std::size_t size, std::size_t alignment) noexcept {
+    if (fails()) { return nullptr; }
+    if (size == 0) { size = 1; }
+    if (alignment <= alignof(std::max_align_t)) { return std::malloc(size); }
+    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+
+void* allocate_or_throw(std::size_t size, std::size_t alignment) {
+    void* const memory = allocate(size, alignment);
+    if (memory == nullptr) { throw std::bad_alloc{}; }
+    return memory;
+}
+
+}  // namespace
+
+FailingNew::FailingNew(Failing kind, std::uint64_t n) noexcept {
+    plan = Plan{.armed = true, .kind = kind, .n = n, .random = n * 2 + 1};
+}
+FailingNew::~FailingNew() { plan.armed = false; }
+std::uint64_t FailingNew::asked() const noexcept { return plan.asked; }
+std::uint64_t FailingNew::failed() const noexcept { return plan.failed; }
+
+FailingNew::Pause::Pause() noexcept { ++plan.paused; }
+FailingNew::Pause::~Pause() { --plan.paused; }
+
+}  // namespace support
+
+// All forms, so that no two that belong together come from different libraries.
+void* operator new(std::size_t size) { return support::allocate_or_throw(size, 1); }
+void* operator new[](std::size_t size) { return support::allocate_or_throw(size, 1); }
+void* operator new(std::size_t size, std::align_val_t alignment) {
+    return support::allocate_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment) {
+    return support::allocate_or_throw(size, static_cast<std::size_t>(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+    return support::allocate(size, 1);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+    return support::allocate(size, 1);
+}
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+    return support::allocate(size, static_cast<std::size_t>(alignment));
+}
+void* operator new[](std::size_t size, std::align_val_t alignment,
+                     const std::nothrow_t&) noexcept {
+    return support::allocate(size, static_cast<std::size_t>(alignment));
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete[](void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+    std::free(memory);
+}
+void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+    std::free(memory);
+}

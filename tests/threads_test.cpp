@@ -1,0 +1,539 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "latchbox/latchbox.hpp"
+
+#include "support/message_kinds.hpp"
+#include "support/sound.hpp"
+#include "support/watched_threads.hpp"
+
+// Real threads, for ThreadSanitizer. Bounded by counts, never by time. Threads write down what they
+// saw; it is judged when they have all ended.
+namespace {
+
+using namespace std::chrono_literals;
+using latchbox::Errc;
+using support::error_of;
+
+// Who published it, and as which of his.
+struct Note {
+    std::uint32_t publisher = 0;
+    std::uint32_t number = 0;
+};
+using Queue = latchbox::Queue<Note>;
+using Delivery = latchbox::Delivery<Note>;
+
+class Random {
+public:
+    explicit Random(std::uint64_t seed) : state_{seed * 2 + 1} {}
+    std::size_t pick(std::size_t n) {
+        state_ = state_ * 6364136223846793005U + 1442695040888963407U;
+        return static_cast<std::size_t>((state_ >> 33) % n);
+    }
+
+private:
+    std::uint64_t state_;
+};
+
+constexpr std::uint32_t publishers = 4;
+
+// What became of every note: written by many threads, one place each.
+struct Ledger {
+    explicit Ledger(std::uint32_t each) : completed(publishers) {
+        for (auto& of_one : completed) { of_one = std::vector<std::atomic<int>>(each); }
+    }
+    void complete(const Note& note) { ++completed[note.publisher][note.number]; }
+    [[nodiscard]] bool at_most_once() const { return most() <= 1; }
+    [[nodiscard]] int most() const {
+        int most = 0;
+        for (const auto& of_one : completed) {
+            for (const auto& times : of_one) { most = times > most ? times.load() : most; }
+        }
+        return most;
+    }
+    [[nodiscard]] std::uint64_t sum() const {
+        std::uint64_t sum = 0;
+        for (const auto& of_one : completed) {
+            for (const auto& times : of_one) { sum += static_cast<std::uint64_t>(times.load()); }
+        }
+        return sum;
+    }
+    std::vector<std::vector<std::atomic<int>>> completed;
+};
+
+// One thread that publishes its notes, and fetches and settles anybody's in every way.
+void publish_and_settle(const Queue& queue, std::uint32_t self, std::uint32_t each,
+                        Ledger& ledger) {
+    Random random{self};
+    std::vector<Delivery> late;
+    std::uint32_t published = 0;
+    while (published < each) {
+        if (random.pick(2) == 0) {
+            latchbox::PublishOptions options;
+            if (random.pick(8) == 0) { options.delay = 1us * random.pick(50); }
+            options.priority = static_cast<std::uint8_t>(random.pick(3));
+            if (!queue.publish({self, published}, options)) { return; }
+            ++published;
+            continue;
+        }
+        auto delivery = queue.try_fetch();
+        if (!delivery) { continue; }
+        const Note note = delivery->body();
+        switch (random.pick(12)) {
+            case 0: delivery->release(); break;
+            case 1: delivery->requeue(); break;
+            case 2: delivery->requeue(1us * random.pick(20)); break;
+            case 3: delivery->fail("no"); break;
+            case 4: delivery->reject("no"); break;
+            case 5: break;  // abandoned
+            case 6:
+                // Kept until its lease has likely run out, and read all the while.
+                late.push_back(std::move(*delivery));
+                if (late.size() > 8) {
+                    if (late.front().body().publisher < publishers && late.front().ack()) {
+                        ledger.complete(late.front().body());
+                    }
+                    late.erase(late.begin());
+                }
+                break;
+            case 7:
+                if (delivery->extend(1us * random.pick(100)) && delivery->ack()) {
+                    ledger.complete(note);
+                }
+                break;
+            case 8: {
+                const auto receipt = std::move(*delivery).detach();
+                if (queue.ack(receipt)) { ledger.complete(note); }
+                break;
+            }
+            case 9:
+                if (const auto body = delivery->take()) { ledger.complete(*body); }
+                break;
+            default:
+                if (delivery->ack()) { ledger.complete(note); }
+                break;
+        }
+    }
+}
+
+TEST_CASE("four threads publish and settle in every way, and nothing is lost [4.1] [4.2]") {
+    constexpr std::uint32_t each = 2'000;
+    latchbox::Broker<Note> broker;
+    const Queue queue = broker.queue(
+        "notes", {.lease = 20us, .backoff = {.first = 1us, .factor = 2, .limit = 20us}});
+    Ledger ledger{each};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] { publish_and_settle(queue, self, each, ledger); });
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    // Whatever is left: dead ones redriven, all acked.
+    queue.dead_letters().redrive();
+    while (queue.size() != 0) {
+        if (auto delivery = queue.try_fetch()) {
+            if (delivery->extend(1h) && delivery->ack()) { ledger.complete(delivery->body()); }
+        }
+    }
+    CHECK(ledger.at_most_once());
+    CHECK(ledger.sum() == publishers * each);
+    CHECK(queue.stats().accepted == publishers * each);
+    CHECK(queue.stats().completed == publishers * each);
+    support::check_sound(queue);
+}
+
+TEST_CASE("closed in the middle of everything, a broker loses count of nothing [7.5] [4.1]") {
+    for (int round = 0; round < 10; ++round) {
+        latchbox::Broker<Note> broker;
+        const Queue queue = broker.queue("notes", {.lease = 50us});
+        constexpr std::uint32_t each = 100'000;
+        Ledger ledger{each};
+        std::vector<std::thread> threads;
+        for (std::uint32_t self = 0; self < publishers; ++self) {
+            threads.emplace_back([&, self] { publish_and_settle(queue, self, each, ledger); });
+        }
+        while (queue.stats().accepted < 500) { std::this_thread::yield(); }
+        const latchbox::CloseReport report = broker.close();
+        for (std::thread& thread : threads) { thread.join(); }
+        const latchbox::QueueStats stats = queue.stats();
+        CHECK(ledger.at_most_once());
+        CHECK(stats.completed == ledger.sum());
+        CHECK(report.left() == stats.held());
+        support::check_sound(queue);
+    }
+}
+
+TEST_CASE("a single consumer sees each publisher's order [4.4]") {
+    constexpr std::uint32_t each = 2'000;
+    latchbox::Broker<Note> broker;
+    const Queue queue = broker.queue("notes", {.lease = 1h});
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            for (std::uint32_t i = 0; i < each; ++i) {
+                static_cast<void>(queue.publish({self, i}));
+            }
+        });
+    }
+    std::array<std::uint32_t, publishers> next{};
+    bool in_order = true;
+    for (std::uint32_t i = 0; i < publishers * each; ++i) {
+        auto delivery = queue.fetch();
+        const Note note = delivery->body();
+        in_order = in_order && note.number == next[note.publisher];
+        next[note.publisher] = note.number + 1;
+        delivery->ack();
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK(in_order);
+    CHECK(queue.stats().completed == publishers * each);
+    support::check_sound(queue);
+}
+
+TEST_CASE("waiting consumers get every message, each once [4.9] [4.2]") {
+    constexpr std::uint32_t each = 1'000;
+    latchbox::Broker<Note> broker;
+    const Queue queue = broker.queue("notes", {.lease = 1h});
+    Ledger ledger{each};
+    std::atomic<bool> odd{false};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            // By turns in each of the ways to wait.
+            std::vector<Delivery> out;
+            for (std::uint32_t turn = self;; ++turn) {
+                out.clear();
+                Errc ended{};
+                if (turn % 3 == 0) {
+                    ended = error_of(queue.fetch_batch(out, 4, 1h));
+                } else {
+                    auto delivery = turn % 3 == 1 ? queue.fetch() : queue.fetch_for(1h);
+                    ended = error_of(delivery);
+                    if (delivery) { out.push_back(std::move(*delivery)); }
+                }
+                for (Delivery& delivery : out) {
+                    if (!delivery.ack()) { odd = true; }
+                    ledger.complete(delivery.body());
+                }
+                if (ended == Errc::closed) { return; }
+                if (ended != Errc{}) { odd = true; }
+            }
+        });
+    }
+    for (std::uint32_t i = 0; i < each; ++i) {
+        for (std::uint32_t self = 0; self < publishers; ++self) {
+            if (!queue.publish({self, i})) { odd = true; }
+        }
+        // So that they wait, time and again.
+        if (i % 16 == 0) {
+            while (queue.stats().ready != 0) { std::this_thread::yield(); }
+        }
+    }
+    while (queue.stats().completed < publishers * each) { std::this_thread::yield(); }
+    broker.close();
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK_FALSE(odd);
+    CHECK(ledger.at_most_once());
+    CHECK(ledger.sum() == publishers * each);
+    support::check_sound(queue);
+}
+
+TEST_CASE("a manual clock drives what threads wait for [4.9] [4.3]") {
+    constexpr std::uint32_t messages = 400;
+    latchbox::ManualClock clock;
+    latchbox::Broker<Note> broker{{.clock = &clock}};
+    const Queue queue = broker.queue("notes", {.lease = 5s});
+    std::atomic<std::uint32_t> seen{0};
+    std::atomic<std::uint32_t> timeouts{0};
+    std::atomic<bool> early{false};
+    std::atomic<bool> over{false};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            Random random{self};
+            while (!over) {
+                const latchbox::Instant start = clock.now();
+                auto delivery = queue.fetch_for(3s);
+                if (!delivery) {
+                    if (delivery == Errc::timed_out) {
+                        ++timeouts;
+                        if (clock.now() < start + 3s) { early = true; }
+                    }
+                    continue;
+                }
+                // Some are left to their lease.
+                if (random.pick(4) == 0) {
+                    static_cast<void>(std::move(*delivery).detach());
+                } else if (delivery->ack()) {
+                    ++seen;
+                }
+            }
+        });
+    }
+    for (std::uint32_t i = 0; i < messages; ++i) {
+        static_cast<void>(queue.publish({0, i}, {.delay = 1s * (i % 7)}));
+        clock.advance(1s);
+    }
+    while (queue.stats().completed < messages) { clock.advance(1s); }
+    over = true;
+    broker.close();
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK(seen == messages);
+    CHECK_FALSE(early);
+    support::check_sound(queue);
+}
+
+TEST_CASE("a clock advanced just as a thread goes to sleep does not leave it sleeping [4.9]") {
+    latchbox::ManualClock clock;
+    latchbox::Broker<Note> broker{{.clock = &clock}};
+    const Queue queue = broker.queue("notes", {.lease = 1h});
+    for (int round = 0; round < 500; ++round) {
+        std::atomic<bool> going{false};
+        std::atomic<bool> back{false};
+        std::thread sleeper{[&] {
+            going = true;
+            static_cast<void>(queue.fetch_for(1s));
+            back = true;
+        }};
+        while (!going) {}
+        // One step is all it needs, unless it read the clock after that: then one more.
+        while (!back) {
+            clock.advance(1s);
+            std::this_thread::yield();
+        }
+        sleeper.join();
+    }
+    CHECK(queue.stats().delivered == 0);
+    CHECK(broker.poll().is_never());
+}
+
+TEST_CASE("blocked publishers all get their turn [7.2] [4.9]") {
+    constexpr std::uint32_t each = 500;
+    latchbox::Broker<Note> broker;
+    const Queue queue = broker.queue(
+        "notes", {.lease = 1h, .capacity = 3, .overflow = latchbox::Overflow::block,
+                  .block_for = std::chrono::hours::max()});
+    Ledger ledger{each};
+    std::atomic<bool> odd{false};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            for (std::uint32_t i = 0; i < each;) {
+                if (i % 5 == 0 && i + 2 <= each) {
+                    std::array<Note, 2> batch{Note{self, i}, Note{self, i + 1}};
+                    if (!queue.publish_batch(batch)) { odd = true; }
+                    i += 2;
+                } else {
+                    if (!queue.publish({self, i})) { odd = true; }
+                    ++i;
+                }
+            }
+        });
+    }
+    std::array<std::uint32_t, publishers> next{};
+    for (std::uint32_t i = 0; i < publishers * each; ++i) {
+        auto delivery = queue.fetch();
+        const Note note = delivery->body();
+        if (note.number != next[note.publisher]++) { odd = true; }
+        if (queue.size() > 3) { odd = true; }
+        delivery->ack();
+        ledger.complete(note);
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK_FALSE(odd);
+    CHECK(ledger.at_most_once());
+    CHECK(ledger.sum() == publishers * each);
+    support::check_sound(queue);
+}
+
+TEST_CASE("stops requested at any time lose no message [7.7] [4.9]") {
+    latchbox::Broker<Note> broker;
+    const Queue queue = broker.queue("notes", {.lease = 1h});
+    std::uint32_t delivered = 0;
+    std::uint32_t cancelled = 0;
+    bool odd = false;
+    constexpr std::uint32_t rounds = 1'000;
+    for (std::uint32_t i = 0; i < rounds; ++i) {
+        std::stop_source stop;
+        Errc outcome{};
+        std::thread waiting{[&] {
+            auto delivery = queue.fetch(stop.get_token());
+            outcome = error_of(delivery);
+            if (delivery) { delivery->ack(); }
+        }};
+        if (i % 2 == 0) { std::this_thread::yield(); }
+        std::thread stopping{[&] { stop.request_stop(); }};
+        if (!queue.publish({0, i})) { odd = true; }
+        waiting.join();
+        stopping.join();
+        if (outcome == Errc{}) { ++delivered; }
+        if (outcome == Errc::cancelled) {
+            ++cancelled;
+            // It is there for the next one, as if nothing had been.
+            auto delivery = queue.try_fetch();
+            odd = odd || !delivery || delivery->body().number != i || !delivery->ack();
+        }
+    }
+    CHECK_FALSE(odd);
+    CHECK(delivered + cancelled == rounds);
+    CHECK(queue.stats().completed == rounds);
+    support::check_sound(queue);
+}
+
+TEST_CASE("stops of blocked publishers neither lose a message nor add one [7.2] [7.7]") {
+    latchbox::Broker<Note> broker;
+    const Queue queue = broker.queue(
+        "notes", {.lease = 1h, .capacity = 1, .overflow = latchbox::Overflow::block,
+                  .block_for = std::chrono::hours::max()});
+    bool odd = false;
+    std::uint32_t accepted = 0;
+    constexpr std::uint32_t rounds = 500;
+    for (std::uint32_t i = 0; i < rounds; ++i) {
+        if (!queue.publish({0, i})) { odd = true; }
+        std::stop_source stop;
+        Errc outcome{};
+        std::thread waiting{
+            [&] { outcome = error_of(queue.publish({1, i}, {}, stop.get_token())); }};
+        std::thread stopping{[&] { stop.request_stop(); }};
+        if (!queue.pop()) { odd = true; }
+        waiting.join();
+        stopping.join();
+        const std::size_t left = queue.size();
+        odd = odd || left != (outcome == Errc{} ? 1U : 0U);
+        if (outcome == Errc{}) {
+            ++accepted;
+            if (!queue.pop()) { odd = true; }
+        } else if (outcome != Errc::cancelled) {
+            odd = true;
+        }
+    }
+    CHECK_FALSE(odd);
+    CHECK(queue.stats().completed == rounds + accepted);
+    support::check_sound(queue);
+}
+
+TEST_CASE("a broker may be destroyed while threads are inside its calls [4.8] [4.9]") {
+    for (int round = 0; round < 50; ++round) {
+        std::vector<std::thread> threads;
+        std::atomic<int> inside{0};
+        std::atomic<bool> odd{false};
+        {
+            latchbox::ManualClock clock;
+            latchbox::Broker<Note> broker{{.clock = &clock}};
+            for (std::uint32_t self = 0; self < publishers; ++self) {
+                threads.emplace_back([&, self, queue = broker.queue("notes", {.lease = 1s})] {
+                    ++inside;
+                    for (std::uint32_t i = 0;; ++i) {
+                        const Errc ended = self % 2 == 0 ? error_of(queue.fetch())
+                                                         : error_of(queue.publish({self, i}));
+                        if (ended == Errc::closed) { return; }
+                        if (ended != Errc{}) { odd = true; }
+                    }
+                });
+            }
+            while (inside.load() < 4) { std::this_thread::yield(); }
+            broker.close();
+            // The clock goes with the broker: whoever is inside a call has left the clock by then.
+            for (std::thread& thread : threads) { thread.join(); }
+        }
+        CHECK_FALSE(odd);
+    }
+}
+
+TEST_CASE("a publish that meets close keeps or ends its message once [7.5] [4.8]") {
+    using support::Counted;
+    for (int round = 0; round < 300; ++round) {
+        const int before = Counted::live;
+        std::atomic<int> inside{0};
+        int accepted[2] = {0, 0};
+        {
+            latchbox::ManualClock clock;
+            latchbox::Broker<Counted> broker{{.clock = &clock}};
+            const auto queue = broker.queue("q");
+            const auto publish = [&](int& mine) {
+                ++inside;
+                while (queue.publish(Counted{mine})) { ++mine; }
+            };
+            std::thread one{[&] { publish(accepted[0]); }};
+            std::thread two{[&] { publish(accepted[1]); }};
+            while (inside.load() < 2) {}
+            const latchbox::CloseReport report = broker.close();
+            one.join();
+            two.join();
+            CHECK(static_cast<int>(report.ready) == accepted[0] + accepted[1]);
+            CHECK(Counted::live == before);
+        }
+        CHECK(Counted::live == before);
+    }
+}
+
+TEST_CASE("the broker's end waits for who still waits in a call [4.8] [4.9]") {
+    for (int round = 0; round < 100; ++round) {
+        latchbox::ManualClock clock;
+        auto broker = std::make_unique<latchbox::Broker<Note, support::WatchedThreads>>(
+            latchbox::BrokerOptions{.clock = &clock});
+        Errc outcomes[3] = {};
+        std::vector<std::thread> threads;
+        for (Errc& outcome : outcomes) {
+            threads.emplace_back([&outcome, queue = broker->queue("notes")] {
+                outcome = error_of(queue.fetch_for(1h));
+            });
+        }
+        support::WatchedThreads::until_asleep(3);
+        broker.reset();
+        for (std::thread& thread : threads) { thread.join(); }
+        for (const Errc outcome : outcomes) { CHECK(outcome == Errc::closed); }
+    }
+}
+
+TEST_CASE("queues made, found and removed by many threads are each one queue [8]") {
+    latchbox::Broker<Note> broker;
+    std::atomic<bool> odd{false};
+    std::atomic<std::uint64_t> accepted{0};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            Random random{self + 10};
+            for (std::uint32_t i = 0; i < 500; ++i) {
+                const std::string name = "q" + std::to_string(random.pick(5));
+                switch (random.pick(8)) {
+                    case 0: broker.remove(name); break;
+                    case 1: static_cast<void>(broker.stats()); break;
+                    case 2: static_cast<void>(broker.find_queue(name)); break;
+                    case 3:
+                        if (auto delivery = broker.queue(name).try_fetch()) {
+                            const Errc ended = error_of(delivery->ack());
+                            if (ended != Errc{} && ended != Errc::closed) { odd = true; }
+                        }
+                        break;
+                    default: {
+                        const Errc ended = error_of(broker.queue(name).publish({self, i}));
+                        if (ended == Errc{}) { ++accepted; }
+                        if (ended != Errc{} && ended != Errc::closed) { odd = true; }
+                        break;
+                    }
+                }
+            }
+        });
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    const latchbox::BrokerStats stats = broker.stats();
+    CHECK_FALSE(odd);
+    CHECK(stats.messages.accepted == accepted);
+    CHECK(support::conserved(stats.messages));
+    CHECK(stats.queues <= 5);
+}
+
+}  // namespace

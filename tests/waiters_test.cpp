@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "latchbox/detail/waiters.hpp"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "latchbox/platform.hpp"
+#include "support/choices.hpp"
+
+namespace {
+
+using Waiter = latchbox::detail::Waiter<latchbox::SingleThread>;
+using Waiters = latchbox::detail::Waiters<latchbox::SingleThread>;
+
+TEST_CASE("every sequence of coming and going keeps first come, first served [4.9]") {
+    support::Exhaustive choices;
+    do {
+        std::array<Waiter, 4> waiters;
+        // Two of them wait up to some instant.
+        waiters[1].sleep.until = waiters[3].sleep.until = latchbox::Instant{};
+        Waiters line;
+        std::vector<Waiter*> naive;
+        for (int i = 0; i < 6; ++i) {
+            Waiter& waiter = waiters[choices.pick(4)];
+            const auto there = std::find(naive.begin(), naive.end(), &waiter);
+            REQUIRE(waiter.in_line == (there != naive.end()));
+            if (waiter.in_line) {
+                line.remove(waiter);
+                naive.erase(there);
+            } else {
+                line.push_back(waiter);
+                naive.push_back(&waiter);
+            }
+        }
+        const auto timed = std::count_if(naive.begin(), naive.end(), [](const Waiter* waiter) {
+            return !waiter->sleep.until.is_never();
+        });
+        REQUIRE(line.timed() == static_cast<std::size_t>(timed));
+        for (Waiter* const expected : naive) {
+            REQUIRE_FALSE(line.empty());
+            REQUIRE(&line.front() == expected);
+            line.remove(*expected);
+        }
+        REQUIRE(line.empty());
+        REQUIRE(line.timed() == 0);
+    } while (choices.next());
+}
+
+TEST_CASE("a new waiter wants one place, waits for ever and has not ended") {
+    const Waiter waiter;
+    CHECK(waiter.wanted == 1);
+    CHECK_FALSE(waiter.in_line);
+    CHECK(waiter.ending == latchbox::Errc{});
+    CHECK(waiter.sleep.until.is_never());
+    CHECK_FALSE(waiter.sleep.done);
+    CHECK(waiter.grant.slot == latchbox::detail::none);
+}
+
+}  // namespace
