@@ -48,10 +48,11 @@ public:
 private:
     friend struct detail::IdParts;
     friend struct std::hash<MessageId>;
-    // The slot is a hint where to look: it follows from the other two.
+    // In the order in which they compare. The slot is a hint where to look: it follows from the
+    // other two.
+    std::uint64_t number_ = 0;
     std::uint32_t issuer_ = 0;
     std::uint32_t slot_ = 0;
-    std::uint64_t number_ = 0;
 };
 
 /// Names one delivery: the fencing token of its lease. Whoever holds it can settle the delivery
@@ -82,10 +83,10 @@ public:
 private:
     friend struct detail::IdParts;
     friend struct std::hash<Receipt>;
-    std::uint32_t queue_ = 0;
-    std::uint32_t slot_ = 0;
     std::uint64_t lease_ = 0;
     std::uint64_t number_ = 0;
+    std::uint32_t queue_ = 0;
+    std::uint32_t slot_ = 0;
 };
 
 namespace detail {

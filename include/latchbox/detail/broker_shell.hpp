@@ -161,6 +161,7 @@ public:
             if (queue.ended && queue.listed != 0 && queue.is_idle()) {
                 unlist(queue);
                 past_ += queue.core.stats();
+                queue.forget_due();
                 removed = true;
             }
         }

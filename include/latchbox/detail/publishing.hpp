@@ -29,15 +29,10 @@ public:
     Publishing(Shell& shell, const PublishOptions& options, const StopToken& stop) noexcept
         : shell_{shell}, options_{options}, stop_{stop} {}
 
-    // The checks that need no lock, in the contract's order; `Errc{}` if none fails. [7.7]
+    // The checks that need no lock; `Errc{}` if none fails. [7.7]
     [[nodiscard]] Errc refusal() const noexcept {
         if (stop_.stop_requested()) { return Errc::cancelled; }
-        if (shell_.broker->refuses_publish()) { return Errc::closed; }
-        const bool unusable = options_.delay.is_negative() ||
-                              options_.expires_in <= options_.delay ||
-                              options_.priority >= priorities ||
-                              (options_.block_for && options_.block_for->is_negative());
-        return unusable ? Errc::invalid_option : Errc{};
+        return shell_.broker->refuses_publish() ? Errc::closed : Errc{};
     }
 
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it into a slot may throw.
@@ -60,7 +55,6 @@ public:
     Result<std::vector<MessageId>> all(std::span<Msg> messages) LATCHBOX_UNCHECKED {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         std::vector<MessageId> ids(messages.size());
-        if (messages.empty()) { return ids; }
         SlotList slots;
         if (const Errc refused = reserve(messages.size(), slots); refused != Errc{}) {
             return refused;
@@ -79,6 +73,11 @@ public:
     }
 
 private:
+    [[nodiscard]] bool usable() const noexcept {
+        return !options_.delay.is_negative() && options_.expires_in > options_.delay &&
+               options_.priority < priorities &&
+               (!options_.block_for || !options_.block_for->is_negative());
+    }
     // Whether the message will have a time of its own.
     [[nodiscard]] bool timed() const noexcept {
         return options_.delay > Duration{} || !options_.expires_in.is_never();
@@ -94,9 +93,10 @@ private:
             if (shell_.is_closed() || shell_.broker->refuses_publish()) {
                 return give_up(Errc::closed);
             }
+            if (!usable()) { return give_up(Errc::invalid_option); }
             // Who waits for room goes first.
-            const bool room =
-                promised != 0 || (shell_.publishers.empty() && shell_.core.has_room(count));
+            const bool room = promised != 0 || count == 0 ||
+                              (shell_.publishers.empty() && shell_.core.has_room(count));
             if (!room) {
                 const bool waits = queue.overflow == Overflow::block && count <= queue.capacity;
                 if (!waits) { return give_up_full(count); }
@@ -105,6 +105,7 @@ private:
                     continue;
                 }
                 const Errc ended = wait_for_room(count);
+                if (ended == Errc::timed_out) { count_refused(count); }
                 if (ended != Errc{}) { return ended; }
                 promise.places = count;
                 continue;
@@ -143,6 +144,10 @@ private:
         } else {
             return give_up_full(count);
         }
+    }
+    void count_refused(std::size_t count) noexcept {
+        Lock lock{shell_.mutex};
+        shell_.core.refuse(count);
     }
     Errc give_up_full(std::size_t count) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         shell_.core.refuse(count);

@@ -166,6 +166,8 @@ public:
         return false;
     }
 
+    // The timekeeper knows the queue no more, and nothing will be due in it.
+    void forget_due() noexcept LATCHBOX_REQUIRES(mutex) { told_ = Due::never(); }
     // Nothing is left to settle, and nothing on its way in.
     [[nodiscard]] bool is_idle() const noexcept LATCHBOX_REQUIRES(mutex) {
         return core.idle() && core.reserved() == 0;

@@ -34,8 +34,9 @@ public:
     }
 
     // `closed` goes before whatever else is wrong. [7.7]
-    [[nodiscard]] static Errc refuse(const Shell& shell, Errc why) noexcept {
-        return shell.broker->is_closed() ? Errc::closed : why;
+    [[nodiscard]] static Errc refuse(Shell& shell, Errc why) noexcept {
+        Lock lock{shell.mutex};
+        return shell.is_closed() ? Errc::closed : why;
     }
 
     static Result<void> ack(Shell& shell, const Holder& holder) noexcept {

@@ -47,6 +47,7 @@ Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
                     }
                     shell.finish(leaving, effects);
                     if (leaves) { break; }
+                    waiter.sleep.until = Instant::never();  // ended by another, who will tell
                 }
             }
             told = time.lie_down(waiter.sleep, now, moves);
