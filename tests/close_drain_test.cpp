@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -265,6 +266,28 @@ TEST_CASE_FIXTURE(Watched, "close ends a drain [7.5]") {
     draining.join();
     REQUIRE(report);
     CHECK(report->ready == 1);
+}
+
+TEST_CASE_FIXTURE(Watched, "a second drain does not cut the first one short [7.5]") {
+    REQUIRE(orders.publish("a"));
+    auto a = orders.try_fetch();
+    REQUIRE(a);
+    std::uint64_t left[2] = {9, 9};
+    std::atomic<int> over{0};
+    const auto drain = [&](std::uint64_t& mine) {
+        mine = broker.drain(1h).left();
+        ++over;
+    };
+    std::thread first{[&] { drain(left[0]); }};
+    WatchedThreads::until_asleep(1);
+    std::thread second{[&] { drain(left[1]); }};
+    while (WatchedThreads::asleep.load() < 2 && over.load() == 0) { std::this_thread::yield(); }
+    CHECK(over == 0);
+    CHECK(a->ack());
+    first.join();
+    second.join();
+    CHECK(left[0] == 0);
+    CHECK(left[1] == 0);
 }
 
 TEST_CASE_FIXTURE(Watched, "a lease that runs out during a drain is drained, too [7.5] [4.9]") {

@@ -401,6 +401,70 @@ TEST_CASE_FIXTURE(Watched, "a batch waits for its first message only [8]") {
     out.clear();
 }
 
+TEST_CASE_FIXTURE(Watched, "when who keeps the time leaves, another takes over [4.9]") {
+    REQUIRE(orders.publish("due at ten", {.delay = 10s}));
+    const auto other = broker.queue("other");
+    Errc left{};
+    latchbox::Instant at;
+    std::thread staying{[&] {
+        auto delivery = consumer.fetch_for(1h);
+        at = clock.now();
+        delivery->ack();
+    }};
+    WatchedThreads::until_asleep(1);
+    std::thread leaving{[&] { left = error_of(other.fetch_for(5s)); }};
+    WatchedThreads::until_asleep(2);
+    clock.advance(5s);
+    leaving.join();
+    clock.advance(5s);
+    staying.join();
+    CHECK(left == Errc::timed_out);
+    CHECK(at == latchbox::Instant{10s});
+}
+
+TEST_CASE_FIXTURE(Watched, "what falls due in one queue wakes who waits in another [4.9]") {
+    const auto other = broker.queue("other", {.lease = 10s, .max_failures = 1});
+    Errc outcome{};
+    std::thread waiting{[&] {
+        auto delivery = other.fetch_for(1h);
+        outcome = error_of(delivery);
+        if (delivery) { delivery->ack(); }
+    }};
+    WatchedThreads::until_asleep(1);
+    // Falls due earlier than anything the sleeper knew of when it lay down.
+    REQUIRE(orders.publish("x", {.expires_in = 2s}));
+    REQUIRE(other.publish("y", {.delay = 3s}));
+    clock.advance(3s);
+    waiting.join();
+    CHECK(outcome == Errc{});
+    CHECK(orders.stats().expired == 1);
+}
+
+// Lower bounds only: how late a thread is woken is up to the system.
+TEST_CASE_TEMPLATE("on a clock that moves by itself nothing is early [4.3] [4.9]", C,
+                   latchbox::SteadyClock, latchbox::CoarseClock) {
+    C clock;
+    latchbox::Broker<std::string> broker{{.clock = &clock}};
+    const auto orders = broker.queue("orders", {.lease = 2ms});
+    latchbox::Instant start = clock.now();
+    CHECK(orders.fetch_for(1ms) == Errc::timed_out);
+    CHECK(clock.now() >= start + 1ms);
+
+    start = clock.now();
+    REQUIRE(orders.publish("later", {.delay = 3ms}));
+    auto delivery = orders.fetch();
+    REQUIRE(delivery);
+    CHECK(clock.now() >= start + 3ms);
+
+    // Left to its lease, it comes again.
+    auto again = orders.fetch_for(1h);
+    REQUIRE(again);
+    CHECK(clock.now() >= delivery->deadline());
+    CHECK(again->attempt() == 2);
+    CHECK(delivery->lease_lost());
+    CHECK(orders.stats().leases_run_out >= 1);
+}
+
 TEST_CASE_FIXTURE(Watched, "waiters of a removed queue are told that it is closed [8]") {
     Errc outcome{};
     std::thread waiting{[&] { outcome = error_of(consumer.fetch()); }};

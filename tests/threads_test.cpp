@@ -299,7 +299,7 @@ TEST_CASE("a clock advanced just as a thread goes to sleep does not leave it sle
     latchbox::ManualClock clock;
     latchbox::Broker<Note> broker{{.clock = &clock}};
     const Queue queue = broker.queue("notes", {.lease = 1h});
-    for (int round = 0; round < 500; ++round) {
+    for (int round = 0; round < 300; ++round) {
         std::atomic<bool> going{false};
         std::atomic<bool> back{false};
         std::thread sleeper{[&] {
@@ -454,7 +454,7 @@ TEST_CASE("a broker may be destroyed while threads are inside its calls [4.8] [4
 
 TEST_CASE("a publish that meets close keeps or ends its message once [7.5] [4.8]") {
     using support::Counted;
-    for (int round = 0; round < 300; ++round) {
+    for (int round = 0; round < 60; ++round) {
         const int before = Counted::live;
         std::atomic<int> inside{0};
         int accepted[2] = {0, 0};

@@ -27,7 +27,13 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept;
 class MessageId {
 public:
     constexpr MessageId() noexcept = default;
-    friend constexpr auto operator<=>(const MessageId&, const MessageId&) noexcept = default;
+    friend constexpr bool operator==(const MessageId&, const MessageId&) noexcept = default;
+    friend constexpr std::strong_ordering operator<=>(const MessageId& a,
+                                                      const MessageId& b) noexcept {
+        if (const auto order = a.issuer_ <=> b.issuer_; order != 0) { return order; }
+        if (const auto order = a.number_ <=> b.number_; order != 0) { return order; }
+        return a.slot_ <=> b.slot_;
+    }
 
     /// What `to_string` wrote; `invalid_name` for any other text.
     [[nodiscard]] static Result<MessageId> from_string(std::string_view text) {
@@ -48,8 +54,7 @@ public:
 private:
     friend struct detail::IdParts;
     friend struct std::hash<MessageId>;
-    // In the order in which they compare. The slot is a hint where to look: it follows from the
-    // other two.
+    // The slot is a hint where to look: it follows from the other two.
     std::uint64_t number_ = 0;
     std::uint32_t issuer_ = 0;
     std::uint32_t slot_ = 0;
@@ -61,7 +66,13 @@ private:
 class Receipt {
 public:
     constexpr Receipt() noexcept = default;
-    friend constexpr auto operator<=>(const Receipt&, const Receipt&) noexcept = default;
+    friend constexpr bool operator==(const Receipt&, const Receipt&) noexcept = default;
+    friend constexpr std::strong_ordering operator<=>(const Receipt& a, const Receipt& b) noexcept {
+        if (const auto order = a.queue_ <=> b.queue_; order != 0) { return order; }
+        if (const auto order = a.lease_ <=> b.lease_; order != 0) { return order; }
+        if (const auto order = a.number_ <=> b.number_; order != 0) { return order; }
+        return a.slot_ <=> b.slot_;
+    }
 
     /// What `to_string` wrote; `invalid_name` for any other text.
     [[nodiscard]] static Result<Receipt> from_string(std::string_view text) {

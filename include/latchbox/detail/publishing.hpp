@@ -74,8 +74,9 @@ public:
 
 private:
     [[nodiscard]] bool usable() const noexcept {
-        return !options_.delay.is_negative() && options_.expires_in > options_.delay &&
-               options_.priority < priorities &&
+        const bool outlives_delay =
+            options_.expires_in.is_never() || options_.expires_in > options_.delay;
+        return !options_.delay.is_negative() && outlives_delay && options_.priority < priorities &&
                (!options_.block_for || !options_.block_for->is_negative());
     }
     // Whether the message will have a time of its own.
