@@ -31,6 +31,11 @@ public:
     using Delivery = latchbox::Delivery<Msg, Platform>;
     using StopToken = typename Platform::StopToken;
 
+    // Moving copies: a handle always names its queue.
+    Consumer(const Consumer&) noexcept = default;
+    Consumer& operator=(const Consumer&) noexcept = default;
+    ~Consumer() = default;
+
     /// The next delivery, if one is ready: `empty`, `closed`.
     [[nodiscard]] Result<Delivery> try_fetch() const { return fetch_one({}, {}); }
 
@@ -184,11 +189,6 @@ protected:
     using Holder = typename Settling::Holder;
 
     explicit Consumer(detail::Reference<Shell> shell) noexcept : shell_{std::move(shell)} {}
-    // Moving copies: a handle always names its queue.
-    Consumer(const Consumer&) noexcept = default;
-    Consumer& operator=(const Consumer&) noexcept = default;
-    ~Consumer() = default;
-
     [[nodiscard]] Shell& shell() const noexcept { return *shell_; }
 
 private:
