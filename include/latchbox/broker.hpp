@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "latchbox/detail/broker_shell.hpp"
 #include "latchbox/detail/option_checks.hpp"
@@ -89,27 +91,34 @@ public:
     Instant poll() noexcept { return shell_->poll(); }
 
     /// Ends everything, after doing what is due: whoever waits is woken with `closed`, bodies that
-    /// nobody reads are destroyed. Idempotent; from any thread and handler. Reports what was left.
-    /// Only making the report can throw (std::bad_alloc): the broker is closed by then, and asking
-    /// again gives it.
-    CloseReport close() {
+    /// nobody reads are destroyed. Idempotent; from any thread and handler. Reports what was left;
+    /// where there is no memory for the list of queues, that list is empty and the sums are true.
+    CloseReport close() noexcept {
         shell_->close();
         CloseReport report;
-        shell_->visit([&report](const QueueStats& stats, const std::string& name) {
-            if (stats.held() == 0) { return; }
-            report.queues.push_back(
-                {name, stats.blocked, stats.delayed, stats.ready, stats.leased, stats.dead});
-            report.blocked += stats.blocked;
-            report.delayed += stats.delayed;
-            report.ready += stats.ready;
-            report.leased += stats.leased;
-            report.dead += stats.dead;
+        shell_->for_each([&report](auto& queue) {
+            const QueueStats left = queue.stats();
+            report.blocked += left.blocked;
+            report.delayed += left.delayed;
+            report.ready += left.ready;
+            report.leased += left.leased;
+            report.dead += left.dead;
+        });
+        detail::unless_out_of_memory([this, &report] {
+            std::vector<CloseReport::Left> queues;
+            shell_->for_each([&queues](auto& queue) {
+                const QueueStats left = queue.stats();
+                if (left.held() == 0) { return; }
+                queues.push_back(
+                    {queue.name(), left.blocked, left.delayed, left.ready, left.leased, left.dead});
+            });
+            report.queues = std::move(queues);
         });
         return report;
     }
     /// Refuses publishes from now on, lets consumers finish until nothing but dead letters is left
     /// or `timeout` is over, then closes. A negative timeout counts as none.
-    CloseReport drain(Duration timeout) requires Platform::can_wait {
+    CloseReport drain(Duration timeout) noexcept requires Platform::can_wait {
         shell_->drain(timeout);
         return close();
     }

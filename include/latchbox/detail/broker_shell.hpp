@@ -244,14 +244,12 @@ public:
         }
     }
 
-    // Calls `visit(stats, name)` for each queue.
-    template <class Visit> void visit(Visit&& visit_one) {
-        for_each([&visit_one](Shell& queue) {
-            Lock lock{queue.mutex};
-            const QueueStats stats = queue.core.stats();
-            lock.unlock();
-            visit_one(stats, queue.name());
-        });
+    // Calls `act` for every queue, oldest first, holding no lock.
+    template <class Act> void for_each(Act&& act) {
+        std::uint64_t listed = 0;
+        for (auto queue = next_listed(listed); queue; queue = next_listed(listed, queue.get())) {
+            act(*queue);
+        }
     }
 
 private:
@@ -290,13 +288,6 @@ private:
     }
     void rouse_drainers() noexcept LATCHBOX_REQUIRES(names_) {
         for (Drainer* d = drainers_; d != nullptr; d = d->next) { time.rouse(d->sleep); }
-    }
-    // Calls `act` for every queue, oldest first, holding no lock.
-    template <class Act> void for_each(Act&& act) {
-        std::uint64_t listed = 0;
-        for (auto queue = next_listed(listed); queue; queue = next_listed(listed, queue.get())) {
-            act(*queue);
-        }
     }
     template <class Act> void each(Act&& act) noexcept {
         for_each([&act](Shell& queue) {

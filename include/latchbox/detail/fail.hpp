@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -30,6 +31,17 @@ namespace detail {
 #else
     std::fprintf(stderr, "latchbox: %s\n", what.c_str());
     std::abort();
+#endif
+}
+
+// Does something that can be left undone where there is no memory for it.
+template <class Act> void unless_out_of_memory(Act&& act) noexcept {
+#if defined(__cpp_exceptions)
+    try {
+        act();
+    } catch (const std::bad_alloc&) { return; }
+#else
+    act();
 #endif
 }
 

@@ -183,11 +183,11 @@ private:
 
     // A body whose move may throw is made without the lock, and copied rather than moved where that
     // can be: then what throws has changed nothing, and nothing was moved from if the queue closed
-    // or filled up meanwhile. Holds the lock again if it returns `Errc{}`.
+    // or filled up meanwhile. A body that cannot be copied is accepted all the same; if nothing is
+    // left to evict by then, beyond capacity. Holds the lock again if it returns `Errc{}`.
     template <class Source>
     Errc fill_unlocked(std::span<Source> messages, SlotList& slots) LATCHBOX_UNCHECKED {
         constexpr bool copies = std::is_copy_constructible_v<Msg>;
-        if constexpr (!copies) { shell_.core.make_room(0, effects_); }
         {
             Unlocked unlocked{*this, slots};
             for (Source& message : messages) {

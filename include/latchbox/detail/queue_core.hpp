@@ -89,7 +89,7 @@ public:
     // --- accepting -------------------------------------------------------------------------
     // Whether `count` more fit, evicting where that is the policy.
     [[nodiscard]] bool has_room(std::size_t count) const noexcept;
-    // Evicts until `count` more fit; `has_room` said that it can be done.
+    // Evicts until `count` more fit, or nothing is left but leases.
     void make_room(std::size_t count, Effects& effects) noexcept;
     // A slot whose message is gone, the one freed last; `none` if there is none. Its body may
     // still be seen by somebody: then `pass_over` it.

@@ -48,7 +48,7 @@ inline bool QueueCore::has_room(std::size_t count) const noexcept {
 
 // [7.2]
 inline void QueueCore::make_room(std::size_t count, Effects& effects) noexcept {
-    while (held() + reserved_ + count > options_.capacity) {
+    while (held() + reserved_ + count > options_.capacity && held() != in(State::leased)) {
         remove(eviction_candidate(), Exit::evicted, effects);
     }
 }

@@ -166,6 +166,10 @@ public:
         return false;
     }
 
+    [[nodiscard]] QueueStats stats() noexcept {
+        Lock lock{mutex};
+        return core.stats();
+    }
     // The timekeeper knows the queue no more, and nothing will be due in it.
     void forget_due() noexcept LATCHBOX_REQUIRES(mutex) { told_ = Due::never(); }
     // Nothing is left to settle, and nothing on its way in.
