@@ -95,7 +95,7 @@ struct CloseReport {
     std::uint64_t ready = 0;
     std::uint64_t leased = 0;
     std::uint64_t dead = 0;
-    /// The queues that were not empty, by name.
+    /// The queues that were not empty, in the order in which they were made.
     std::vector<Left> queues = {};
 
     /// Everything that was left.

@@ -115,13 +115,13 @@ public:
             new Shell{Reference<BrokerShell>::to(*this), name, options, draw_queue_number()}};
         std::map<std::string, Shell*, std::less<>> node;
         node.emplace(std::string{name}, made.get());
-        made->enlisted = time.enlist(*made);
+        made->enlist(time.enlist(*made));
         Lock lock{names_};
         const auto at = by_name_.find(name);
         if (at != by_name_.end()) {
             auto found = Reference<Shell>::to(*at->second);
             lock.unlock();
-            time.discharge(made->enlisted);
+            time.discharge(made->retire());
             return found;
         }
         by_name_.insert(node.extract(node.begin()));
@@ -161,12 +161,11 @@ public:
             if (queue.ended && queue.listed != 0 && queue.is_idle()) {
                 unlist(queue);
                 past_ += queue.core.stats();
-                queue.forget_due();
                 removed = true;
             }
         }
         if (!removed) { return; }
-        time.discharge(queue.enlisted);
+        time.discharge(queue.retire());
         queue.let_go();
     }
 
@@ -239,7 +238,7 @@ public:
                 if (queue == nullptr) { break; }
                 unlist(*queue);
             }
-            time.discharge(queue->enlisted);
+            time.discharge(queue->retire());
             queue->let_go();
         }
     }

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "latchbox/detail/bodies.hpp"
 #include "latchbox/detail/lock.hpp"
@@ -151,8 +152,7 @@ public:
             serve(due.at, now, after);
         }
         static_cast<void>(core.due_earlier());
-        told_ = broker->is_closed() ? Due::never() : core.next_due();
-        broker->time.set(enlisted, told_);
+        tell(broker->is_closed() ? Due::never() : core.next_due());
         tell_if_idle(after);
     }
 
@@ -161,8 +161,7 @@ public:
         Lock lock{mutex};
         const Due next = core.next_due();
         if (next == told) { return true; }
-        told_ = next;
-        broker->time.set(enlisted, told_);
+        tell(next);
         return false;
     }
 
@@ -170,8 +169,17 @@ public:
         Lock lock{mutex};
         return core.stats();
     }
-    // The timekeeper knows the queue no more, and nothing will be due in it.
-    void forget_due() noexcept LATCHBOX_REQUIRES(mutex) { told_ = Due::never(); }
+    // What the timekeeper calls it from here on.
+    void enlist(std::uint32_t number) noexcept {
+        Lock lock{mutex};
+        enlisted_ = number;
+    }
+    // The timekeeper is to forget the queue: returns its number there, which others may get.
+    [[nodiscard]] std::uint32_t retire() noexcept {
+        Lock lock{mutex};
+        told_ = Due::never();
+        return std::exchange(enlisted_, none);
+    }
     // Nothing is left to settle, and nothing on its way in.
     [[nodiscard]] bool is_idle() const noexcept LATCHBOX_REQUIRES(mutex) {
         return core.idle() && core.reserved() == 0;
@@ -261,11 +269,13 @@ public:
     void tell_if_idle(After& after) const noexcept LATCHBOX_REQUIRES(mutex) {
         if ((ended || broker->is_draining()) && is_idle()) { after.idle = true; }
     }
+    void tell(const Due& due) noexcept LATCHBOX_REQUIRES(mutex) {
+        told_ = due;
+        if (enlisted_ != none) { broker->time.set(enlisted_, due); }
+    }
     void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
         const Due next = core.next_due();
-        if (!(next < told_)) { return; }
-        told_ = next;
-        broker->time.set(enlisted, told_);
+        if (next < told_) { tell(next); }
     }
     // Makes what the core lacks, outside the lock; then the caller looks again.
     void grow(const QueueCore::Shortage& shortage) LATCHBOX_RELEASE(mutex) LATCHBOX_UNCHECKED {
@@ -297,7 +307,6 @@ public:
     bool holds_bodies LATCHBOX_GUARDED_BY(mutex) = true;  // until closed
     bool ended LATCHBOX_GUARDED_BY(mutex) = false;        // removed
     // The broker's, under its own mutex.
-    std::uint32_t enlisted = none;
     std::uint64_t listed = 0;  // the how-manieth it was; 0: not listed
     QueueShell* listed_next = nullptr;
     QueueShell* listed_previous = nullptr;
@@ -317,7 +326,9 @@ private:
 
     const std::string name_;
     const std::uint32_t number_;
-    Due told_ LATCHBOX_GUARDED_BY(mutex) = Due::never();  // what the timekeeper knows
+    // What the timekeeper knows: the queue's number there, if any, and what is due first.
+    std::uint32_t enlisted_ LATCHBOX_GUARDED_BY(mutex) = none;
+    Due told_ LATCHBOX_GUARDED_BY(mutex) = Due::never();
     std::int64_t lent_ LATCHBOX_GUARDED_BY(mutex) = 0;
     typename Platform::template Atomic<std::int64_t> handles_{1};
     typename Platform::template Atomic<std::int64_t> returned_{0};

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+
+// The broker against the reference model: random scripts of operations, everything that can be
+// seen compared after each. The other half of this file tests that such a comparison would notice.
+//
+// A failing script prints one line that repeats it:
+//   LATCHBOX_SEED=...      that script comes first
+//   LATCHBOX_TRACE=...     that script alone, shrunk; operation by operation
+// LATCHBOX_SCRIPTS=n runs n of them.
+
+#include <chrono>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "latchbox/latchbox.hpp"
+#include "model/script.hpp"
+#include "support/choices.hpp"
+
+namespace {
+
+constexpr std::size_t steps_of_a_script = 200;
+
+// Of the script that is running: an assertion of the library, or who finds that it takes too long,
+// ends the process.
+const support::Choices* running = nullptr;
+
+extern "C" void on_end(int signal) {
+    std::signal(signal, SIG_DFL);
+    if (running != nullptr) {
+        std::printf("LATCHBOX_TRACE=%s\n", support::to_string(running->trace()).c_str());
+        std::fflush(stdout);
+    }
+    std::raise(signal);
+}
+void watch_for_the_end() {
+    std::signal(SIGABRT, on_end);
+    std::signal(SIGTERM, on_end);
+}
+
+struct Outcome {
+    std::string difference;
+    std::vector<std::string> log;
+    model::Figures figures;
+    std::uint64_t hash = 0;
+};
+
+template <class Platform = latchbox::Threads>
+Outcome run_script(support::Choices& choices, const model::Setting& setting = {}) {
+    running = &choices;
+    Outcome outcome;
+    try {
+        model::Script<Platform> script{choices, setting};
+        outcome.difference = script.run(steps_of_a_script);
+        outcome.log = script.log();
+        outcome.figures = script.figures();
+        outcome.hash = script.answers_hash();
+    } catch (const std::exception& thrown) {
+        outcome.difference = std::string{"it threw: "} + thrown.what();
+    }
+    running = nullptr;
+    return outcome;
+}
+
+std::uint64_t seed_of_this_run() {
+    static const std::uint64_t seed = [] {
+        const auto now = std::chrono::system_clock::now().time_since_epoch();
+        const auto ticks = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+        const std::uint64_t by_time = static_cast<std::uint64_t>(ticks) % 1'000'000'000'000U;
+        const std::uint64_t chosen = support::seed_from_environment().value_or(by_time);
+        std::printf("LATCHBOX_SEED=%llu\n", static_cast<unsigned long long>(chosen));
+        std::fflush(stdout);
+        return chosen;
+    }();
+    return seed;
+}
+
+std::uint64_t scripts_of_this_run() {
+    const char* const text = std::getenv("LATCHBOX_SCRIPTS");
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : 40'000;
+}
+
+// The first words of a difference: what was compared.
+std::string subject_of(const std::string& difference) {
+    return difference.substr(0, difference.find(':'));
+}
+
+// Shrinks a failing script as long as it fails in the same, prints how to repeat it and what it
+// does.
+template <class Platform>
+support::Trace report(const support::Trace& trace, const model::Setting& setting,
+                      std::uint64_t seed, bool print) {
+    support::Replay whole{trace};
+    const std::string subject = subject_of(run_script<Platform>(whole, setting).difference);
+    const auto still_fails = [&](const support::Trace& candidate) {
+        support::Replay replay{candidate};
+        return subject_of(run_script<Platform>(replay, setting).difference) == subject;
+    };
+    support::Trace small = support::shrink(trace, still_fails, 4'000);
+    if (!print) { return small; }
+    model::Setting aloud = setting;
+    aloud.keep_log = true;
+    support::Replay replay{small};
+    const Outcome outcome = run_script<Platform>(replay, aloud);
+    std::printf("LATCHBOX_SEED=%llu LATCHBOX_TRACE=%s\n", static_cast<unsigned long long>(seed),
+                support::to_string(small).c_str());
+    for (const std::string& line : outcome.log) { std::printf("    %s\n", line.c_str()); }
+    std::printf("    -> %s\n", outcome.difference.c_str());
+    std::fflush(stdout);
+    return small;
+}
+
+void add(model::Figures& sum, const model::Figures& more) {
+    sum.scripts += more.scripts;
+    sum.steps += more.steps;
+    sum.messages += more.messages;
+    sum.hand_outs += more.hand_outs;
+    sum.leases_run_out += more.leases_run_out;
+    sum.expired += more.expired;
+    sum.deaths += more.deaths;
+    sum.redriven += more.redriven;
+    sum.evicted += more.evicted;
+    sum.refused += more.refused;
+    sum.lost_verbs += more.lost_verbs;
+    sum.late_readers += more.late_readers;
+    sum.throwing_copies += more.throwing_copies;
+}
+
+void print(const char* what, std::uint64_t figure) {
+    std::printf("figure: model %s = %llu\n", what, static_cast<unsigned long long>(figure));
+}
+
+template <class Platform> void run_scripts(std::uint64_t scripts, model::Figures& figures) {
+    for (std::uint64_t i = 0; i < scripts; ++i) {
+        const std::uint64_t seed = seed_of_this_run() + i;
+        support::Seeded choices{seed};
+        const Outcome outcome = run_script<Platform>(choices);
+        add(figures, outcome.figures);
+        if (outcome.difference.empty()) { continue; }
+        report<Platform>(choices.trace(), {}, seed, true);
+        FAIL("broker and model differ: ", outcome.difference);
+    }
+}
+
+// How many scripts it takes to find that the model is wrong; 0 if they do not suffice.
+std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
+                              support::Trace& found) {
+    for (std::uint64_t i = 0; i < scripts; ++i) {
+        support::Seeded choices{seed_of_this_run() + i};
+        if (run_script<latchbox::SingleThread>(choices, {.mistake = mistake}).difference.empty()) {
+            continue;
+        }
+        found = choices.trace();
+        return i + 1;
+    }
+    return 0;
+}
+
+}  // namespace
+
+TEST_CASE("broker and model agree after every step of every script [4.1] [4.2] [4.3] [4.4] [4.5] "
+          "[4.6] [4.7] [4.8] [4.11] [4.12]") {
+    watch_for_the_end();
+    if (const auto trace = support::trace_from_environment()) {
+        for (model::Setting setting : {model::Setting{}, {.split_time = true}, {.blurred = true}}) {
+            setting.keep_log = true;
+            support::Replay replay{*trace};
+            const Outcome outcome = run_script(replay, setting);
+            for (const std::string& line : outcome.log) { std::printf("    %s\n", line.c_str()); }
+            CHECK_MESSAGE(outcome.difference.empty(), outcome.difference);
+        }
+        return;
+    }
+    model::Figures figures;
+    const std::uint64_t scripts = scripts_of_this_run();
+    run_scripts<latchbox::Threads>(scripts - scripts / 4, figures);
+    run_scripts<latchbox::SingleThread>(scripts / 4, figures);
+    print("scripts", figures.scripts);
+    print("steps", figures.steps);
+    print("messages", figures.messages);
+    print("hand-outs", figures.hand_outs);
+    print("leases run out", figures.leases_run_out);
+    print("messages expired", figures.expired);
+    print("dead letters at the end", figures.deaths);
+    print("messages redriven", figures.redriven);
+    print("messages evicted", figures.evicted);
+    print("messages refused", figures.refused);
+    print("verbs without a lease", figures.lost_verbs);
+    print("bodies read by late holders", figures.late_readers);
+    print("throwing copies", figures.throwing_copies);
+    // Blind scripts would agree on anything.
+    CHECK(figures.leases_run_out > scripts);
+    CHECK(figures.expired > scripts / 4);
+    CHECK(figures.redriven > scripts / 4);
+    CHECK(figures.evicted > scripts / 4);
+    CHECK(figures.refused > scripts / 4);
+    CHECK(figures.lost_verbs > scripts);
+    CHECK(figures.late_readers > scripts);
+    CHECK(figures.throwing_copies > scripts / 10);
+}
+
+TEST_CASE("a jump of the clock equals its steps, whoever finds what was due [4.3]") {
+    watch_for_the_end();
+    std::uint64_t compared = 0;
+    for (std::uint64_t i = 0; i < scripts_of_this_run() / 40; ++i) {
+        const std::uint64_t seed = seed_of_this_run() + (std::uint64_t{1} << 40) + i;
+        support::Seeded jumps{seed};
+        support::Seeded steps{seed};
+        const Outcome jumped = run_script(jumps);
+        const Outcome stepped = run_script(steps, {.split_time = true});
+        if (!stepped.difference.empty()) {
+            report<latchbox::Threads>(steps.trace(), {.split_time = true}, seed, true);
+        }
+        REQUIRE(jumped.difference == "");
+        REQUIRE(stepped.difference == "");
+        REQUIRE(jumped.hash == stepped.hash);
+        compared += jumped.figures.steps;
+    }
+    print("steps jumped and walked", compared);
+}
+
+TEST_CASE("results do not depend on how cheaply the broker looked at its clock [4.3]") {
+    watch_for_the_end();
+    std::uint64_t compared = 0;
+    for (std::uint64_t i = 0; i < scripts_of_this_run() / 20; ++i) {
+        const std::uint64_t seed = seed_of_this_run() + (std::uint64_t{1} << 41) + i;
+        support::Seeded choices{seed};
+        const Outcome outcome = run_script(choices, {.blurred = true});
+        if (!outcome.difference.empty()) {
+            report<latchbox::Threads>(choices.trace(), {.blurred = true}, seed, true);
+        }
+        REQUIRE(outcome.difference == "");
+        compared += outcome.figures.steps;
+    }
+    print("steps on a blurred clock", compared);
+}
+
+TEST_CASE("one script is the same one each time it is run") {
+    watch_for_the_end();
+    for (std::uint64_t i = 0; i < 20; ++i) {
+        support::Seeded once{seed_of_this_run() + i};
+        const Outcome first = run_script(once);
+        support::Replay again{once.trace()};
+        const Outcome second = run_script(again);
+        CHECK(first.hash == second.hash);
+        CHECK(first.figures.steps == second.figures.steps);
+        CHECK(first.difference == second.difference);
+    }
+}
+
+TEST_CASE("no mistake in a rule goes unnoticed") {
+    watch_for_the_end();
+    std::uint64_t most = 0;
+    std::uint64_t found_all = 0;
+    for (int m = 1; m < static_cast<int>(model::Mistake::last_of_them); ++m) {
+        support::Trace trace;
+        const std::uint64_t scripts =
+            scripts_to_find(static_cast<model::Mistake>(m), 2'000, trace);
+        CAPTURE(m);
+        CHECK(scripts > 0);
+        most = scripts > most ? scripts : most;
+        ++found_all;
+    }
+    print("mistakes found", found_all);
+    print("scripts until the last mistake was found", most);
+}
+
+TEST_CASE("what fails is shrunk to a script that people can read") {
+    watch_for_the_end();
+    std::vector<std::size_t> lengths;  // of some of the mistakes, in order
+    for (int m = 1; m < static_cast<int>(model::Mistake::last_of_them); m += 4) {
+        const model::Setting setting{.mistake = static_cast<model::Mistake>(m)};
+        support::Trace trace;
+        if (scripts_to_find(setting.mistake, 2'000, trace) == 0) { continue; }
+        // A choice of 0 is none: the simplest of everything.
+        std::size_t choices = 0;
+        for (const std::uint32_t choice :
+             report<latchbox::SingleThread>(trace, setting, 0, false)) {
+            choices += choice != 0 ? 1U : 0U;
+        }
+        auto at = lengths.begin();
+        while (at != lengths.end() && *at < choices) { ++at; }
+        lengths.insert(at, choices);
+    }
+    REQUIRE(!lengths.empty());
+    print("choices of a shrunk script, median", lengths[lengths.size() / 2]);
+    print("choices of a shrunk script, most", lengths.back());
+    CHECK(lengths[lengths.size() / 2] <= 20);
+}

@@ -1,0 +1,1133 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "latchbox/latchbox.hpp"
+#include "model/model.hpp"
+#include "support/choices.hpp"
+#include "support/tracked_message.hpp"
+
+/// One script: a broker and the model of it, taken through the same operations, compared after
+/// each. All operations, arguments and instants come from a choice source, so that a script is
+/// its trace. Each script first draws which operations and options it uses at all and how often.
+namespace model {
+
+struct Setting {
+    Mistake mistake = Mistake::nothing;  // of the model
+    bool split_time = false;             // an advance of the broker's clock is made in two, with a
+                                         // poll() between
+    bool blurred = false;                // the broker's clock is glanced at, and a tick is a second
+    bool keep_log = false;               // a line per operation, for people
+};
+
+/// A clock whose cheap glance leaves a doubt: it is between `before` and `after` wrong.
+class BlurredClock final : public latchbox::Clock {
+public:
+    explicit BlurredClock(latchbox::Clock& exact) : exact_{exact} {}
+    [[nodiscard]] latchbox::Instant now() noexcept override { return exact_.now(); }
+    [[nodiscard]] latchbox::Glance glance() noexcept override {
+        return {now() - before, now() + after};
+    }
+
+    latchbox::Duration before = {};
+    latchbox::Duration after = {};
+
+private:
+    latchbox::Clock& exact_;
+};
+
+enum class Operation : std::uint8_t {
+    publish,
+    fetch,
+    settle,
+    let_time_pass,
+    publish_batch,
+    fetch_batch,
+    settle_by_receipt,
+    abandon,
+    take,
+    detach,
+    move_handle,
+    ack_batch,
+    pop,
+    pop_all,
+    cancel,
+    purge,
+    dead_letters,
+    stop_requested,
+    make_queue,
+    remove_queue,
+    close,
+};
+inline constexpr std::size_t operations = static_cast<std::size_t>(Operation::close) + 1;
+
+struct Figures {
+    std::uint64_t scripts = 0;
+    std::uint64_t steps = 0;
+    std::uint64_t messages = 0;
+    std::uint64_t hand_outs = 0;
+    std::uint64_t leases_run_out = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t deaths = 0;
+    std::uint64_t redriven = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t lost_verbs = 0;     // settle verbs by a holder whose lease was over
+    std::uint64_t late_readers = 0;   // bodies read after another had them or they were gone
+    std::uint64_t throwing_copies = 0;
+    std::uint64_t ticks = 0;
+};
+
+template <class Platform> class Script {
+public:
+    using Body = support::TrackedMessage;
+    using Delivery = latchbox::Delivery<Body, Platform>;
+    using RealQueue = latchbox::Queue<Body, Platform>;
+
+    Script(support::Choices& choices, const Setting& setting)
+        : choices_{choices}, setting_{setting}, model_{setting.mistake} {
+        Body::reset();
+        Body::note_destroyed(&destroyed_);
+        live_before_ = Body::live();
+        latchbox::Clock* clock = &clock_;
+        if (setting.blurred) { clock = &blurred_; }
+        broker_.emplace(latchbox::BrokerOptions{.clock = clock});
+        draw_swarm();
+        const std::uint32_t queues = 1 + pick(3);
+        for (std::uint32_t i = 0; i < queues; ++i) { make_queue(name_of(i), draw_options()); }
+        compare();
+    }
+    ~Script() { Body::note_destroyed(nullptr); }
+    Script(const Script&) = delete;
+    Script& operator=(const Script&) = delete;
+
+    /// Up to `steps` operations, then everything is destroyed. The first difference in words, or
+    /// nothing.
+    std::string run(std::size_t steps) {
+        std::size_t after_close = 12;
+        for (std::size_t i = 0; i < steps && difference_.empty() && after_close > 0; ++i) {
+            step();
+            if (model_.closed()) { --after_close; }
+        }
+        count_up();
+        if (difference_.empty()) { end(); }
+        return difference_;
+    }
+
+    [[nodiscard]] const std::vector<std::string>& log() const { return log_; }
+    [[nodiscard]] const Figures& figures() const { return figures_; }
+    /// Of everything the broker answered, in order.
+    [[nodiscard]] std::uint64_t answers_hash() const { return hash_; }
+
+private:
+    struct Held {
+        Delivery delivery;
+        std::size_t handle;  // of the model
+        bool readable = true;
+    };
+
+    // -- choices ---------------------------------------------------------------------------------
+
+    std::uint32_t pick(std::uint32_t n) { return choices_.pick(n); }
+    bool chance(std::uint32_t of) { return pick(of) == of - 1; }
+    template <class T, std::size_t N> T one_of(const T (&values)[N]) {
+        return values[pick(static_cast<std::uint32_t>(N))];
+    }
+    std::size_t some(std::size_t count) { return pick(static_cast<std::uint32_t>(count)); }
+
+    void draw_swarm() {
+        static constexpr std::uint32_t weights[] = {2, 0, 1, 6};
+        for (std::size_t i = 0; i < operations; ++i) { weight_[i] = one_of(weights); }
+        weight_[0] += 2;
+        weight_[1] += 2;
+        weight_[static_cast<std::size_t>(Operation::let_time_pass)] += 1;
+        // Rare even where they are in use: most of what there is to see ends with them.
+        for (std::size_t i = static_cast<std::size_t>(Operation::make_queue); i < operations; ++i) {
+            rare_[i] = weight_[i] != 0;
+            weight_[i] = 0;
+        }
+        for (Ticks& length : lengths_) { length = ticks(one_of(all_lengths)); }
+        if (setting_.blurred) {
+            blurred_.before = duration(one_of<Ticks>({0, 1, 500'000'000, 3'000'000'000}));
+            blurred_.after = duration(one_of<Ticks>({0, 1, 500'000'000, 3'000'000'000}));
+        }
+        most_held_ = 1 + pick(12);
+        priorities_ = one_of({1U, 2U, 3U, 10U});
+        uses_delay_ = chance(2);
+        uses_life_ = chance(2);
+        uses_faults_ = chance(3);
+        uses_bad_input_ = chance(2);
+        time_passes_between_ = one_of({4U, 2U, 16U});
+    }
+    Ticks length() { return lengths_[some(std::size(lengths_))]; }
+    // Negative now and then, where the script knows bad input.
+    latchbox::Duration wish() {
+        if (uses_bad_input_ && chance(16)) { return duration(-1); }
+        return duration(length());
+    }
+    [[nodiscard]] Ticks ticks(Ticks count) const {
+        return setting_.blurred && count != never ? count * 1'000'000'000 : count;
+    }
+    static latchbox::Duration duration(Ticks length) {
+        return latchbox::Duration::nanoseconds(length);
+    }
+
+    latchbox::QueueOptions draw_options() {
+        latchbox::QueueOptions options;
+        options.lease = duration(ticks(one_of<Ticks>({10, 1, 3, 100, never})));
+        options.capacity = one_of<std::size_t>({1'048'576, 10, 6, 4, 3, 2, 1'048'576, 1, 0});
+        options.overflow = one_of({latchbox::Overflow::reject, latchbox::Overflow::drop_oldest,
+                                   latchbox::Overflow::drop_oldest, latchbox::Overflow::block});
+        if (!Platform::can_wait && options.overflow == latchbox::Overflow::block) {
+            options.overflow = latchbox::Overflow::reject;
+        }
+        options.block_for = duration(0);
+        options.max_failures = one_of({0U, 1U, 2U, 3U});
+        options.max_attempts = one_of({0U, 0U, 1U, 2U, 4U});
+        options.backoff.first = duration(ticks(one_of<Ticks>({0, 1, 2, 7, never})));
+        options.backoff.factor = one_of({2U, 1U, 3U, 4'000'000'000U});
+        const Ticks more = ticks(one_of<Ticks>({0, 1, 9, 1000, never}));
+        options.backoff.limit = duration(after(options.backoff.first.count(), more));
+        switch (pick(5)) {
+            case 3: options.dead_capacity = 0; break;
+            case 4: options.dead_capacity = 1 + some(2); break;
+            default: break;
+        }
+        return options;
+    }
+    latchbox::PublishOptions draw_wishes() {
+        latchbox::PublishOptions options;
+        options.priority = static_cast<std::uint8_t>(pick(priorities_));
+        if (uses_delay_ && chance(2)) { options.delay = wish(); }
+        if (uses_life_ && chance(2)) { options.expires_in = wish(); }
+        if (uses_bad_input_ && chance(16)) { options.priority = 10; }
+        if (uses_bad_input_ && chance(16)) { options.block_for = duration(-1); }
+        return options;
+    }
+    std::string draw_reason() {
+        switch (pick(4)) {
+            case 1: return "no";
+            case 2: return std::string(47, 'x') + "y";
+            case 3: return std::string("nul\0inside", 10);
+            default: return {};
+        }
+    }
+    std::size_t a_queue() { return some(queues_.size()); }
+    // Now and then of a message of whatever queue, and never issued.
+    std::size_t a_message() {
+        if (uses_bad_input_ && chance(16)) { return none; }
+        return ids_.empty() ? none : ids_.size() - 1 - some(ids_.size());
+    }
+    latchbox::MessageId id_of(std::size_t message) {
+        return message == none ? latchbox::MessageId{} : ids_[message];
+    }
+    static std::string name_of(std::size_t i) { return std::string(1, static_cast<char>('a' + i)); }
+
+    // -- words -----------------------------------------------------------------------------------
+
+    static std::string word(const std::string& text) { return text; }
+    static std::string word(const char* text) { return text; }
+    static std::string word(latchbox::Duration length) {
+        return length.is_never() ? "never" : std::to_string(length.count());
+    }
+    static std::string word(Errc code) { return code == fine ? "ok" : latchbox::to_string(code); }
+    template <class Number> static std::string word(Number number) {
+        return std::to_string(number);
+    }
+    template <class... Parts> void say(const Parts&... parts) {
+        if (!setting_.keep_log) { return; }
+        log_.emplace_back();
+        (log_.back().append(word(parts)), ...);
+    }
+    static std::string m(std::size_t message) {
+        return message == none ? "no message" : 'm' + std::to_string(message);
+    }
+    std::string named(std::size_t queue) const {
+        return model_.queue_at(queue).name + (model_.queue_at(queue).removed ? "(removed)" : "");
+    }
+    static std::string wishes(const latchbox::PublishOptions& options) {
+        std::string text;
+        if (options.priority != 0) { text += ", priority " + std::to_string(options.priority); }
+        if (options.delay.count() != 0) { text += ", delay " + word(options.delay); }
+        if (!options.expires_in.is_never()) { text += ", expires_in " + word(options.expires_in); }
+        if (options.block_for) { text += ", block_for " + word(*options.block_for); }
+        return text;
+    }
+    static std::string words(const latchbox::QueueOptions& options) {
+        static constexpr const char* overflows[] = {"reject", "block", "drop_oldest",
+                                                    "drop_newest"};
+        return "lease " + word(options.lease) + ", capacity " + word(options.capacity) + ", " +
+               overflows[static_cast<std::size_t>(options.overflow)] + ", max_failures " +
+               word(options.max_failures) + ", max_attempts " + word(options.max_attempts) +
+               ", backoff " + word(options.backoff.first) + " x" + word(options.backoff.factor) +
+               " to " + word(options.backoff.limit) + ", dead_capacity " +
+               (options.dead_capacity ? word(*options.dead_capacity) : "unset");
+    }
+    static const char* word_of(Verb::Kind kind) {
+        static constexpr const char* verbs[] = {"ack",  "release", "requeue",
+                                                "fail", "reject",  "extend"};
+        return verbs[kind];
+    }
+
+    // -- differences -----------------------------------------------------------------------------
+
+    bool expect(bool same, const char* what) {
+        if (!same && difference_.empty()) { difference_ = what; }
+        return same;
+    }
+    template <class A, class B> bool equal(const A& broker, const B& model, const char* what) {
+        const bool same = std::cmp_equal(broker, model);
+        note(static_cast<std::uint64_t>(broker));
+        if (!same && difference_.empty()) {
+            difference_ = std::string(what) + ": broker " + std::to_string(broker) + ", model " +
+                          std::to_string(model);
+        }
+        return same;
+    }
+    bool equal_error(Errc broker, Errc model, const char* what) {
+        note(static_cast<std::uint64_t>(broker));
+        if (broker != model && difference_.empty()) {
+            difference_ = std::string(what) + ": broker \"" + word(broker) + "\", model \"" +
+                          word(model) + '"';
+        }
+        return broker == model;
+    }
+    template <class T> static Errc error_of(const latchbox::Result<T>& result) {
+        return result ? fine : result.error();
+    }
+    void note(std::uint64_t value) {
+        hash_ = (hash_ ^ value) * 0x100000001b3U;
+        hash_ ^= hash_ >> 29;
+    }
+    bool digest(const Body& body, std::size_t message, const char* what) {
+        return expect(body.digest() == model_.message(message).body, what);
+    }
+
+    // -- steps -----------------------------------------------------------------------------------
+
+    void step() {
+        ++figures_.steps;
+        if (chance(time_passes_between_)) { let_time_pass(); }
+        const Operation operation = draw_operation();
+        if (operation == Operation::let_time_pass) {
+            let_time_pass();
+            say("poll");
+        } else {
+            perform(operation);
+        }
+        if (difference_.empty()) { compare(); }
+    }
+    Operation draw_operation() {
+        std::uint32_t total = 0;
+        for (const std::uint32_t weight : weight_) { total += weight; }
+        std::uint32_t at = pick(total);
+        std::size_t operation = 0;
+        while (at >= weight_[operation]) { at -= weight_[operation++]; }
+        if (!chance(64)) { return static_cast<Operation>(operation); }
+        const Operation rare = one_of({Operation::make_queue, Operation::remove_queue,
+                                       Operation::make_queue, Operation::remove_queue,
+                                       Operation::close});
+        return rare_[static_cast<std::size_t>(rare)] ? rare : static_cast<Operation>(operation);
+    }
+    void perform(Operation operation) {
+        switch (operation) {
+            case Operation::publish: return publish(1, false);
+            case Operation::publish_batch: return publish(pick(5), true);
+            case Operation::fetch: return fetch();
+            case Operation::fetch_batch: return fetch_batch();
+            case Operation::settle: return settle();
+            case Operation::settle_by_receipt: return settle_by_receipt();
+            case Operation::abandon: return abandon();
+            case Operation::take: return take();
+            case Operation::detach: return detach();
+            case Operation::move_handle: return move_handle();
+            case Operation::ack_batch: return ack_batch();
+            case Operation::pop: return pop();
+            case Operation::pop_all: return pop_all();
+            case Operation::cancel: return cancel();
+            case Operation::purge: return purge();
+            case Operation::dead_letters: return dead_letters();
+            case Operation::stop_requested: return stop_requested();
+            case Operation::make_queue: return remake_queue();
+            case Operation::remove_queue: return remove_queue();
+            case Operation::close: return close();
+            case Operation::let_time_pass: return;
+        }
+    }
+
+    void let_time_pass() {
+        Ticks to = model_.now();
+        const Ticks due = model_.next_due();
+        switch (pick(4)) {
+            case 0: to = after(to, ticks(1)); break;
+            case 1: to = due == never ? after(to, ticks(1)) : due; break;
+            case 2: to = due == never || due - 1 <= to ? after(to, ticks(2)) : due - 1; break;
+            default: to = after(to, ticks(one_of<Ticks>({3, 5, 20, 500}))); break;
+        }
+        if (to == never) { return; }
+        if (to > Ticks{1} << 60) { return; }  // leave room for many more
+        const Ticks before = model_.now();
+        figures_.ticks += static_cast<std::uint64_t>(to - before);
+        say("advance ", to - before, ", now ", to);
+        model_.move_to(to);
+        if (setting_.split_time && to - before > 1) {
+            clock_.advance(duration((to - before) / 2));
+            static_cast<void>(broker_->poll());
+            clock_.advance(duration(to - before - (to - before) / 2));
+        } else {
+            clock_.advance(duration(to - before));
+        }
+    }
+
+    // -- queues ----------------------------------------------------------------------------------
+
+    void make_queue(const std::string& name, const latchbox::QueueOptions& options) {
+        say("queue ", name, ": ", words(options));
+        const std::size_t there = model_.find(name);
+        const std::size_t number = model_.queue(name, options);
+        try {
+            RealQueue made = broker_->queue(name, options);
+            if (!expect(number != none, "queue: other options were accepted")) { return; }
+            if (there == none) {
+                queues_.push_back(made);
+                last_id_.push_back({});
+                last_receipt_.push_back({});
+            }
+            expect(made.name() == name, "queue: its name");
+            expect(made.options() == model_.queue_at(number).options, "queue: its options");
+        } catch (const std::invalid_argument&) {
+            expect(number == none, "queue: usable options were refused");
+        }
+    }
+    void remake_queue() {
+        if (model_.closed()) { return; }
+        const std::string name = name_of(pick(3));
+        const std::size_t there = model_.find(name);
+        const bool same = there != none && chance(2);
+        make_queue(name, same ? model_.queue_at(there).options : draw_options());
+    }
+    void remove_queue() {
+        const std::string name = name_of(pick(3));
+        const bool removed = model_.remove(name);
+        say("remove ", name, removed ? "" : ": there is none");
+        expect(broker_->remove(name) == removed, "remove");
+        if (!model_.closed()) {
+            expect(!broker_->find_queue(name).has_value(), "find_queue of a removed one");
+        }
+    }
+    void close() {
+        say("close");
+        const latchbox::CloseReport expected =
+            model_.closed() ? last_report_ : model_.close();
+        const latchbox::CloseReport report = broker_->close();
+        expect(report == expected, "close: its report");
+        last_report_ = expected;
+    }
+
+    // -- publish ---------------------------------------------------------------------------------
+
+    void publish(std::size_t count, bool batch) {
+        const std::size_t queue = a_queue();
+        const latchbox::PublishOptions options = draw_wishes();
+        std::vector<Body> bodies;
+        std::vector<std::uint64_t> values;
+        for (std::size_t i = 0; i < count; ++i) {
+            values.push_back(++last_value_ * 0x9e3779b97f4a7c15U >> 1);
+            bodies.emplace_back(values.back());
+        }
+        const bool copies = !batch && chance(4);
+        const bool throws = copies && uses_faults_ && chance(2);
+        const Broker before = model_;
+        const auto expected = model_.publish(queue, values, options);
+        if (throws && expected.error == fine) {
+            return publish_throws(before, queue, bodies, options);
+        }
+        say(named(queue), batch ? ".publish_batch(" : copies ? ".publish(copy " : ".publish(",
+            expected.error == fine && count > 0 ? m(expected.value.front()) : "-",
+            batch ? " and so on, " + std::to_string(count) : "", wishes(options), "): ",
+            expected.error);
+        const std::int64_t copied = Body::copies();
+        std::vector<latchbox::MessageId> ids;
+        if (batch) {
+            auto result = queues_[queue].publish_batch(std::span<Body>{bodies}, options);
+            equal_error(error_of(result), expected.error, "publish_batch");
+            if (result) { ids = *result; }
+        } else {
+            auto result = copies ? queues_[queue].publish(std::as_const(bodies[0]), options)
+                                 : queues_[queue].publish(std::move(bodies[0]), options);
+            equal_error(error_of(result), expected.error, "publish");
+            if (result) { ids.push_back(*result); }
+        }
+        const bool accepted = expected.error == fine;
+        if (accepted || !copies) {
+            equal(Body::copies() - copied, copies ? 1 : 0, "publish: copies made");
+        }
+        for (std::size_t i = 0; i < count; ++i) {
+            const bool gone = accepted && !copies;
+            expect(gone ? bodies[i].is_moved_from() : bodies[i].digest() == values[i],
+                   "publish: moved from though refused, or not though accepted");
+        }
+        if (equal(ids.size(), expected.value.size(), "publish: how many ids")) {
+            learn(queue, ids);
+        }
+    }
+    void publish_throws(const Broker& before, std::size_t queue, std::vector<Body>& bodies,
+                        const latchbox::PublishOptions& options) {
+        model_ = before;
+        say(named(queue), ".publish(a copy that throws", wishes(options), ")");
+        Body::throw_at_copy(1);
+        try {
+            static_cast<void>(queues_[queue].publish(std::as_const(bodies[0]), options));
+            expect(false, "publish: the copy did not throw");
+        } catch (const support::TrackedFault&) { ++figures_.throwing_copies; }
+        Body::disarm();
+    }
+    void learn(std::size_t queue, const std::vector<latchbox::MessageId>& ids) {
+        for (const latchbox::MessageId& id : ids) {
+            expect(last_id_[queue] < id, "publish: an id out of order");
+            for (const latchbox::MessageId& other : ids_) {
+                expect(other != id, "publish: an id was given twice");
+            }
+            last_id_[queue] = id;
+            ids_.push_back(id);
+        }
+    }
+
+    // -- hand out --------------------------------------------------------------------------------
+
+    void fetch() {
+        if (held_.size() >= most_held_) { return settle(); }
+        const std::size_t queue = a_queue();
+        const auto expected = model_.fetch(queue, 1);
+        say(named(queue), ".try_fetch: ",
+            expected.error == fine ? m(model_.message_of(expected.value[0]))
+                                   : word(expected.error));
+        if constexpr (Platform::can_wait) {
+            if (chance(8)) {
+                auto result = queues_[queue].fetch_for(duration(0));
+                const bool empty = expected.error == Errc::empty;
+                equal_error(error_of(result), empty ? Errc::timed_out : expected.error,
+                            "fetch_for(0)");
+                if (result && expected.error == fine) {
+                    hold(std::move(*result), expected.value[0]);
+                }
+                return;
+            }
+        }
+        auto result = queues_[queue].try_fetch();
+        equal_error(error_of(result), expected.error, "try_fetch");
+        if (result && expected.error == fine) { hold(std::move(*result), expected.value[0]); }
+    }
+    void fetch_batch() {
+        const std::size_t queue = a_queue();
+        const std::size_t most = pick(4);
+        const bool bad = uses_bad_input_ && chance(16);
+        std::vector<Delivery> out;
+        Answer<std::vector<std::size_t>> expected;
+        if (bad) {
+            expected.error = model_.is_closed(queue) ? Errc::closed : Errc::invalid_option;
+        } else {
+            expected = model_.fetch(queue, most);
+        }
+        say(named(queue), ".fetch_batch(", most, bad ? ", wait -1" : "", "): ", expected.error,
+            ", ", expected.value.size());
+        // It appends: what is in there already stays.
+        const bool append = !held_.empty() && chance(4);
+        std::optional<Held> first;
+        if (append) {
+            first.emplace(std::move(held_.back()));
+            held_.pop_back();
+            out.push_back(std::move(first->delivery));
+        }
+        const auto result = bad ? queues_[queue].fetch_batch(out, most, duration(-1))
+                                : queues_[queue].fetch_batch(out, most);
+        equal_error(error_of(result), expected.error, "fetch_batch");
+        if (result) { equal(*result, expected.value.size(), "fetch_batch: how many"); }
+        const std::size_t before = append ? 1 : 0;
+        if (equal(out.size(), before + expected.value.size(), "fetch_batch: what was appended")) {
+            for (std::size_t i = 0; i < expected.value.size(); ++i) {
+                hold(std::move(out[before + i]), expected.value[i]);
+            }
+        }
+        if (append) { held_.push_back({std::move(out[0]), first->handle, first->readable}); }
+    }
+    // A new delivery: is it the right one?
+    void hold(Delivery delivery, std::size_t handle) {
+        const std::size_t message = model_.message_of(handle);
+        expect(delivery.id() == ids_[message], "fetch: another message came");
+        expect(delivery.receipt() != latchbox::Receipt{}, "fetch: a receipt that is none");
+        for (const latchbox::Receipt& other : receipts_) {
+            expect(other != delivery.receipt(), "fetch: a receipt was given twice");
+        }
+        const std::size_t queue = model_.lease(model_.handle(handle).lease).queue;
+        expect(last_receipt_[queue] < delivery.receipt(), "fetch: a receipt out of order");
+        last_receipt_[queue] = delivery.receipt();
+        receipts_.push_back(delivery.receipt());
+        if (setting_.blurred) { judge_deadline(delivery, handle); }
+        held_.push_back({std::move(delivery), handle});
+    }
+
+    // Never early, and no later than the glance was wrong. [4.3]
+    void judge_deadline(const Delivery& delivery, std::size_t handle) {
+        const Ticks exact = model_.handle(handle).deadline;
+        const Ticks deadline = delivery.deadline().since_epoch().count();
+        expect(exact <= deadline && deadline <= after(exact, blurred_.after.count()),
+               "fetch: a lease granted early, or too late");
+        model_.grant_until(handle, deadline);
+    }
+
+    // -- settle ----------------------------------------------------------------------------------
+
+    Verb draw_verb() {
+        Verb verb;
+        verb.kind = one_of({Verb::ack, Verb::release, Verb::requeue, Verb::fail, Verb::fail,
+                            Verb::reject, Verb::extend});
+        if (verb.kind == Verb::requeue || verb.kind == Verb::extend) {
+            verb.length = wish().count();
+        }
+        if (verb.kind == Verb::fail || verb.kind == Verb::reject) { verb.text = draw_reason(); }
+        return verb;
+    }
+    static latchbox::Result<void> apply(Delivery& delivery, const Verb& verb) {
+        switch (verb.kind) {
+            case Verb::ack: return delivery.ack();
+            case Verb::release: return delivery.release();
+            case Verb::requeue: return delivery.requeue(duration(verb.length));
+            case Verb::fail: return delivery.fail(verb.text);
+            case Verb::reject: return delivery.reject(verb.text);
+            case Verb::extend: break;
+        }
+        return delivery.extend(duration(verb.length));
+    }
+    static latchbox::Result<void> apply(const RealQueue& queue, const latchbox::Receipt& receipt,
+                                        const Verb& verb) {
+        switch (verb.kind) {
+            case Verb::ack: return queue.ack(receipt);
+            case Verb::release: return queue.release(receipt);
+            case Verb::requeue: return queue.requeue(receipt, duration(verb.length));
+            case Verb::fail: return queue.fail(receipt, verb.text);
+            case Verb::reject: return queue.reject(receipt, verb.text);
+            case Verb::extend: break;
+        }
+        return queue.extend(receipt, duration(verb.length));
+    }
+    void settle() {
+        if (held_.empty()) { return publish(1, false); }
+        const std::size_t at = some(held_.size());
+        settle(at, draw_verb());
+        if (chance(2)) { destroy(at); }
+    }
+    void settle(std::size_t at, const Verb& verb) {
+        const std::size_t handle = held_[at].handle;
+        const Errc expected = model_.settle(handle, verb);
+        say("delivery of ", m(model_.message_of(handle)), ".", word_of(verb.kind), "(",
+            verb.length != 0 ? word(duration(verb.length)) : "", "): ", expected);
+        if (expected == Errc::lease_lost) { ++figures_.lost_verbs; }
+        equal_error(error_of(apply(held_[at].delivery, verb)), expected, word_of(verb.kind));
+    }
+    // Receipts live and stale, of this queue and of others, and none at all.
+    void settle_by_receipt() {
+        const std::size_t other = a_queue();
+        if (uses_bad_input_ && chance(16)) { return settle_by_forged_receipt(other); }
+        std::size_t lease = none;
+        if (!receipts_.empty() && !(uses_bad_input_ && chance(16))) {
+            lease = receipts_.size() - 1 - some(receipts_.size());
+        }
+        const bool own = lease != none && !chance(8);
+        const std::size_t queue = own ? model_.lease(lease).queue : other;
+        const latchbox::Receipt receipt = lease == none ? latchbox::Receipt{} : receipts_[lease];
+        const Verb verb = draw_verb();
+        const Errc expected = model_.settle(queue, lease, verb);
+        say(named(queue), ".", word_of(verb.kind), "(receipt ",
+            lease == none ? "none" : word(lease) + " of " + m(model_.lease(lease).message),
+            verb.length != 0 ? ", " + word(duration(verb.length)) : "", "): ", expected);
+        if (expected == Errc::lease_lost) { ++figures_.lost_verbs; }
+        equal_error(error_of(apply(queues_[queue], receipt, verb)), expected, word_of(verb.kind));
+    }
+    // Of this queue by its looks, of a lease that is still to come.
+    void settle_by_forged_receipt(std::size_t queue) {
+        const latchbox::Receipt real = last_receipt_[queue];
+        if (real == latchbox::Receipt{}) { return fetch(); }
+        const std::string text = to_string(real);
+        const std::size_t lease = text.find('-', 2) + 1;
+        const auto forged = latchbox::Receipt::from_string(
+            text.substr(0, lease) + "1000000" + text.substr(text.find('-', lease)));
+        if (!expect(forged.has_value() && real < *forged, "a forged receipt")) { return; }
+        say(named(queue), ".ack(forged receipt)");
+        equal_error(error_of(queues_[queue].ack(*forged)),
+                    model_.is_closed(queue) ? Errc::closed : Errc::unknown_message,
+                    "ack by a forged receipt");
+    }
+    void take() {
+        if (held_.empty()) { return fetch(); }
+        const std::size_t at = some(held_.size());
+        const std::size_t handle = held_[at].handle;
+        const std::size_t message = model_.message_of(handle);
+        const bool shared = model_.body_is_shared(message, handle);
+        const Broker before = model_;
+        const Errc expected = model_.take(handle);
+        const bool throws = shared && expected == fine && uses_faults_ && chance(2);
+        say("delivery of ", m(message), ".take", throws ? " of a copy that throws" : "", ": ",
+            expected);
+        if (throws) {
+            model_ = before;
+            return throws_tracked([&] { static_cast<void>(held_[at].delivery.take()); });
+        }
+        const std::int64_t copied = Body::copies();
+        {
+            auto body = held_[at].delivery.take();
+            equal_error(error_of(body), expected, "take");
+            if (body) { digest(*body, message, "take: the body"); }
+        }
+        if (expected == fine) {
+            equal(Body::copies() - copied, shared ? 1 : 0, "take: copies made");
+        }
+        if (expected == fine && !shared) { held_[at].readable = false; }
+        if (chance(2)) { destroy(at); }
+    }
+    template <class Call> void throws_tracked(Call&& call) {
+        Body::throw_at_copy(1);
+        try {
+            call();
+            expect(false, "the copy did not throw");
+        } catch (const support::TrackedFault&) { ++figures_.throwing_copies; }
+        Body::disarm();
+    }
+    void abandon() {
+        if (held_.empty()) { return fetch(); }
+        destroy(some(held_.size()));
+    }
+    void destroy(std::size_t at) {
+        say("delivery of ", m(model_.message_of(held_[at].handle)), " is destroyed",
+            model_.lease_lost(held_[at].handle) ? "" : ", unsettled");
+        model_.destroy(held_[at].handle);
+        held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    void detach() {
+        if (held_.empty()) { return fetch(); }
+        const std::size_t at = some(held_.size());
+        const std::size_t handle = held_[at].handle;
+        say("delivery of ", m(model_.message_of(handle)), ".detach");
+        model_.detach(handle);
+        const latchbox::Receipt receipt = std::move(held_[at].delivery).detach();
+        expect(receipt == receipts_[model_.handle(handle).lease], "detach: the receipt");
+        equal_error(error_of(held_[at].delivery.ack()), Errc::already_settled,
+                    "ack of a detached handle");
+        held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+    // One handle is moved onto another, which is abandoned by that.
+    void move_handle() {
+        if (held_.size() < 2) { return fetch(); }
+        const std::size_t to = some(held_.size());
+        const std::size_t from = (to + 1 + some(held_.size() - 1)) % held_.size();
+        say("the delivery of ", m(model_.message_of(held_[from].handle)),
+            " is moved onto that of ", m(model_.message_of(held_[to].handle)));
+        model_.destroy(held_[to].handle);
+        held_[to] = std::move(held_[from]);
+        held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(from));
+    }
+    void ack_batch() {
+        const std::size_t queue = a_queue();
+        std::vector<Held> chosen;
+        for (std::size_t i = held_.size(); i-- > 0;) {
+            if (model_.lease(model_.handle(held_[i].handle).lease).queue != queue || chance(3)) {
+                continue;
+            }
+            chosen.push_back(std::move(held_[i]));
+            held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+        std::vector<Delivery> deliveries;
+        std::size_t expected = 0;
+        for (Held& held : chosen) {
+            expected += model_.settle(held.handle, {Verb::ack}) == fine ? 1U : 0U;
+            deliveries.push_back(std::move(held.delivery));
+        }
+        say(named(queue), ".ack_batch(", chosen.size(), "): ", expected);
+        equal(queues_[queue].ack_batch(std::span<Delivery>{deliveries}), expected, "ack_batch");
+        for (std::size_t i = 0; i < chosen.size(); ++i) {
+            held_.push_back({std::move(deliveries[i]), chosen[i].handle, chosen[i].readable});
+        }
+    }
+    void pop() {
+        const std::size_t queue = a_queue();
+        const std::size_t first = model_.first_ready(queue);
+        const bool shared = first != none && model_.body_is_shared(first);
+        const Broker before = model_;
+        const auto expected = model_.pop(queue);
+        const bool throws = shared && expected.error == fine && uses_faults_ && chance(2);
+        say(named(queue), ".pop", throws ? " of a copy that throws: " : ": ",
+            expected.error == fine ? m(expected.value) : word(expected.error));
+        if (throws) {
+            model_ = before;
+            return throws_tracked([&] { static_cast<void>(queues_[queue].pop()); });
+        }
+        const std::int64_t copied = Body::copies();
+        const auto body = queues_[queue].pop();
+        equal_error(error_of(body), expected.error, "pop");
+        if (body && expected.error == fine) { digest(*body, expected.value, "pop: the body"); }
+        equal(Body::copies() - copied, expected.error == fine && shared ? 1 : 0,
+              "pop: copies made");
+    }
+    void pop_all() {
+        const std::size_t queue = a_queue();
+        std::vector<std::size_t> expected;
+        Errc error = model_.is_closed(queue) ? Errc::closed : fine;
+        for (auto next = model_.pop(queue); next.error == fine; next = model_.pop(queue)) {
+            expected.push_back(next.value);
+        }
+        say(named(queue), ".pop_all: ", error, ", ", expected.size());
+        const auto bodies = queues_[queue].pop_all();
+        equal_error(error_of(bodies), error, "pop_all");
+        if (!bodies || !equal(bodies->size(), expected.size(), "pop_all: how many")) { return; }
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+            digest((*bodies)[i], expected[i], "pop_all: a body");
+        }
+    }
+
+    // -- take back, dead letters -----------------------------------------------------------------
+
+    void cancel() {
+        const std::size_t message = a_message();
+        const bool own = message != none && !chance(8);
+        const std::size_t queue = own ? model_.message(message).queue : a_queue();
+        const Errc expected = model_.cancel(queue, message);
+        say(named(queue), ".cancel(", m(message), "): ", expected);
+        equal_error(error_of(queues_[queue].cancel(id_of(message))), expected, "cancel");
+    }
+    void purge() {
+        const std::size_t queue = a_queue();
+        const std::size_t expected = model_.purge(queue);
+        say(named(queue), ".purge: ", expected);
+        equal(queues_[queue].purge(), expected, "purge");
+    }
+    void dead_letters() {
+        const std::size_t queue = a_queue();
+        auto dead = queues_[queue].dead_letters();
+        switch (one_of({0, 1, 2, 3, 4, 5, 0, 1, 0})) {
+            case 0: {
+                const std::size_t message = a_dead_message(queue);
+                const Errc expected = model_.redrive(queue, message);
+                say(named(queue), ".dead_letters.redrive(", m(message), "): ", expected);
+                equal_error(error_of(dead.redrive(id_of(message))), expected, "redrive(id)");
+                break;
+            }
+            case 1: {
+                const std::size_t expected = model_.redrive_all(queue);
+                say(named(queue), ".dead_letters.redrive: ", expected);
+                equal(dead.redrive(), expected, "redrive");
+                break;
+            }
+            case 2: {
+                const std::vector<std::size_t> all = model_.dead_letters(queue);
+                take_dead(queue, all.empty() ? none : all.front(),
+                          [this, queue] { return model_.take_dead(queue); },
+                          [&dead] { return dead.take(); });
+                break;
+            }
+            case 3: {
+                const std::size_t message = a_dead_message(queue);
+                take_dead(queue, message,
+                          [this, queue, message] { return model_.take_dead(queue, message); },
+                          [this, &dead, message] { return dead.take(id_of(message)); });
+                break;
+            }
+            case 4: {
+                const std::size_t expected = model_.purge_dead(queue);
+                say(named(queue), ".dead_letters.purge: ", expected);
+                equal(dead.purge(), expected, "purge of dead letters");
+                break;
+            }
+            default: purge_while_looking(queue); break;
+        }
+    }
+    // Mostly one that is dead in this queue.
+    std::size_t a_dead_message(std::size_t queue) {
+        const std::vector<std::size_t> dead = model_.dead_letters(queue);
+        return dead.empty() || chance(8) ? a_message() : dead[some(dead.size())];
+    }
+    template <class Expect, class Call>
+    void take_dead(std::size_t queue, std::size_t message, Expect&& expect_call, Call&& call) {
+        const bool shared = message != none && model_.body_is_shared(message);
+        const Broker before = model_;
+        const Answer<std::size_t> expected = expect_call();
+        const bool throws = shared && expected.error == fine && uses_faults_ && chance(2);
+        say(named(queue), ".dead_letters.take(", m(message),
+            throws ? ", a copy that throws): " : "): ", expected.error);
+        if (throws) {
+            model_ = before;
+            return throws_tracked([&] { static_cast<void>(call()); });
+        }
+        const std::int64_t copied = Body::copies();
+        const latchbox::Result<Body> body = call();
+        equal_error(error_of(body), expected.error, "take of a dead letter");
+        if (body && expected.error == fine) {
+            digest(*body, expected.value, "take of a dead letter: the body");
+        }
+        equal(Body::copies() - copied, expected.error == fine && shared ? 1 : 0,
+              "take of a dead letter: copies made");
+    }
+    // The visitor has a snapshot: what it looks at stays readable, whatever it does to the queue.
+    void purge_while_looking(std::size_t queue) {
+        const std::vector<std::size_t> expected = model_.dead_letters(queue);
+        const bool closed = model_.is_closed(queue);
+        say(named(queue), ".dead_letters.for_each, the first visit purges: ", expected.size());
+        const std::size_t purged = model_.purge_dead(queue);
+        std::size_t seen = 0;
+        queues_[queue].dead_letters().for_each([&](const auto& letter) {
+            if (seen == 0) { equal(queues_[queue].dead_letters().purge(), purged, "nested purge"); }
+            if (seen < expected.size()) {
+                expect(letter.id() == ids_[expected[seen]], "for_each: which");
+                digest(letter.body(), expected[seen], "for_each: a body");
+            }
+            ++seen;
+        });
+        equal(seen, closed ? 0 : expected.size(), "for_each: how many");
+    }
+
+    // A stop that was requested before changes nothing, and nothing is looked at.
+    void stop_requested() {
+        if constexpr (Platform::can_wait) {
+            const std::size_t queue = a_queue();
+            std::stop_source source;
+            source.request_stop();
+            const latchbox::PublishOptions options = draw_wishes();
+            switch (pick(3)) {
+                case 0: {
+                    say(named(queue), ".fetch(stopped)");
+                    const auto result = queues_[queue].fetch(source.get_token());
+                    equal_error(error_of(result), Errc::cancelled, "fetch, stopped");
+                    break;
+                }
+                case 1: {
+                    say(named(queue), ".fetch_for(1, stopped)");
+                    const auto result = queues_[queue].fetch_for(duration(1), source.get_token());
+                    equal_error(error_of(result), Errc::cancelled, "fetch_for, stopped");
+                    break;
+                }
+                default: {
+                    say(named(queue), ".publish(stopped", wishes(options), ")");
+                    Body body{7};
+                    const auto result =
+                        queues_[queue].publish(std::move(body), options, source.get_token());
+                    equal_error(error_of(result), Errc::cancelled, "publish, stopped");
+                    expect(body.digest() == 7, "publish, stopped: moved from");
+                    break;
+                }
+            }
+        } else {
+            fetch();
+        }
+    }
+
+    // -- everything that can be seen -------------------------------------------------------------
+
+    void compare() {
+        const std::uint32_t first = static_cast<std::uint32_t>(figures_.steps);
+        // Another one looks first each time: whoever it is, he sees all that is due.
+        for (std::uint32_t i = 0; i < 4 && difference_.empty(); ++i) {
+            switch ((first + i) % 4) {
+                case 0: compare_queues(); break;
+                case 1: compare_handles(); break;
+                case 2: compare_dead_letters(); break;
+                default: compare_broker(); break;
+            }
+        }
+        compare_destroyed();
+        if (difference_.empty()) {
+            equal(Body::live() - live_before_, model_.live_bodies(), "live bodies");
+        }
+    }
+    // What time took away went in the order of its instants, from whatever queue. That is all of it
+    // that the order of destructors tells: within one queue they may come as they like.
+    void compare_destroyed() {
+        const Message* latest = nullptr;
+        for (const std::uint64_t value : destroyed_) {
+            for (std::size_t i = 0; i < model_.message_count(); ++i) {
+                const Message& gone = model_.message(i);
+                if (gone.body != value || !gone.left_by_time || gone.left_at <= time_seen_) {
+                    continue;
+                }
+                expect(latest == nullptr || latest->queue == gone.queue ||
+                           latest->left_at <= gone.left_at,
+                       "one queue ran ahead of another");
+                if (latest == nullptr || latest->left_at < gone.left_at) { latest = &gone; }
+            }
+        }
+        destroyed_.clear();
+        time_seen_ = model_.now();
+    }
+    void compare_queues() {
+        for (std::size_t i = 0; i < queues_.size(); ++i) {
+            const latchbox::QueueStats expected = model_.stats(i);
+            const latchbox::QueueStats stats = queues_[i].stats();
+            if (stats != expected) { describe(stats, expected, i); }
+            equal(queues_[i].size(), expected.held(), "size");
+            if (const char* broken = latchbox::detail::Access::core(queues_[i]).audit()) {
+                expect(false, broken);
+            }
+        }
+    }
+    void describe(const latchbox::QueueStats& broker, const latchbox::QueueStats& model,
+                  std::size_t i) {
+        const auto both = [&](std::uint64_t latchbox::QueueStats::*field, const char* what) {
+            equal(broker.*field, model.*field, ("stats of " + named(i) + ", " + what).c_str());
+        };
+        using S = latchbox::QueueStats;
+        both(&S::accepted, "accepted");
+        both(&S::blocked, "blocked");
+        both(&S::delayed, "delayed");
+        both(&S::ready, "ready");
+        both(&S::leased, "leased");
+        both(&S::dead, "dead");
+        both(&S::completed, "completed");
+        both(&S::expired, "expired");
+        both(&S::purged, "purged");
+        both(&S::evicted, "evicted");
+        both(&S::cancelled, "cancelled");
+        both(&S::delivered, "delivered");
+        both(&S::redelivered, "redelivered");
+        both(&S::released, "released");
+        both(&S::requeued, "requeued");
+        both(&S::abandoned, "abandoned");
+        both(&S::failed, "failed");
+        both(&S::leases_run_out, "leases_run_out");
+        both(&S::rejected, "rejected");
+        both(&S::redriven, "redriven");
+        both(&S::refused, "refused");
+    }
+    void compare_handles() {
+        for (Held& held : held_) {
+            const Handle& handle = model_.handle(held.handle);
+            const std::size_t message = model_.message_of(held.handle);
+            if (held.readable) {
+                digest(held.delivery.body(), message, "the body that a delivery reads");
+                figures_.late_readers += model_.lease_lost(held.handle) ? 1U : 0U;
+            }
+            expect(held.delivery.id() == ids_[message], "the id of a delivery");
+            expect(held.delivery.receipt() == receipts_[handle.lease], "its receipt");
+            equal(held.delivery.attempt(), handle.attempt, "attempt");
+            equal(held.delivery.failures(), handle.failures, "failures");
+            equal(held.delivery.deadline().since_epoch().count(), handle.deadline, "deadline");
+            expect(held.delivery.lease_lost() == model_.lease_lost(held.handle), "lease_lost");
+        }
+    }
+    void compare_dead_letters() {
+        for (std::size_t i = 0; i < queues_.size(); ++i) {
+            const std::vector<std::size_t> expected = model_.dead_letters(i);
+            const auto dead = queues_[i].dead_letters();
+            equal(dead.size(), expected.size(), "dead letters");
+            if (expected.empty() || model_.closed()) { continue; }
+            std::size_t seen = 0;
+            dead.for_each([&](const auto& letter) {
+                if (seen < expected.size()) { compare_dead_letter(letter, expected[seen]); }
+                ++seen;
+            });
+            equal(seen, expected.size(), "for_each: how many");
+        }
+    }
+    template <class Letter> void compare_dead_letter(const Letter& letter, std::size_t message) {
+        const Message& expected = model_.message(message);
+        expect(letter.id() == ids_[message], "the order of dead letters");
+        equal(static_cast<unsigned>(letter.reason().cause()),
+              static_cast<unsigned>(expected.cause), "the cause of a death");
+        expect(letter.reason().text() == expected.text, "the text of a death");
+        equal(letter.attempt(), expected.attempt, "attempt of a dead letter");
+        equal(letter.failures(), expected.failures, "failures of a dead letter");
+        digest(letter.body(), message, "the body of a dead letter");
+    }
+    void compare_broker() {
+        equal(broker_->poll().since_epoch().count(), model_.next_due(), "poll: the next instant");
+        const latchbox::BrokerStats expected = model_.stats();
+        const latchbox::BrokerStats stats = broker_->stats();
+        equal(stats.queues, expected.queues, "queues of the broker");
+        expect(stats.messages == expected.messages, "sums of the broker");
+    }
+
+    // -- the end ---------------------------------------------------------------------------------
+
+    void count_up() {
+        ++figures_.scripts;
+        figures_.messages += model_.message_count();
+        const latchbox::QueueStats s = model_.stats().messages;
+        figures_.hand_outs += s.delivered;
+        figures_.leases_run_out += s.leases_run_out;
+        figures_.expired += s.expired;
+        figures_.redriven += s.redriven;
+        figures_.evicted += s.evicted;
+        figures_.refused += s.refused;
+        figures_.deaths += s.dead;
+    }
+    // Handles, queues and the broker go in any order; nothing is left of the messages.
+    void end() {
+        const std::uint32_t order = pick(3);
+        if (order == 0) { held_.clear(); }
+        if (order == 1) { queues_.clear(); }
+        broker_.reset();
+        for (Held& held : held_) {
+            const std::size_t message = model_.message_of(held.handle);
+            if (held.readable) { digest(held.delivery.body(), message, "a body after the broker"); }
+            equal_error(error_of(held.delivery.extend(duration(1))),
+                        Errc::closed, "extend after the broker");
+            expect(held.delivery.lease_lost(), "lease_lost after the broker");
+        }
+        for (const RealQueue& queue : queues_) {
+            equal_error(error_of(queue.publish(Body{1})), Errc::closed,
+                        "publish after the broker");
+            equal_error(error_of(queue.try_fetch()), Errc::closed, "try_fetch after the broker");
+        }
+        held_.clear();
+        queues_.clear();
+        equal(Body::live() - live_before_, 0, "bodies left at the end");
+    }
+
+    static constexpr Ticks all_lengths[] = {0, 1, 2, 3, 5, 10, 30, never};
+
+    support::Choices& choices_;
+    const Setting setting_;
+    std::int64_t live_before_ = 0;
+    latchbox::BasicManualClock<Platform> clock_;
+    BlurredClock blurred_{clock_};
+    Broker model_;
+    std::optional<latchbox::Broker<Body, Platform>> broker_;
+    std::vector<RealQueue> queues_;
+    std::vector<latchbox::MessageId> ids_;        // by the model's number
+    std::vector<latchbox::MessageId> last_id_;    // by queue
+    std::vector<latchbox::Receipt> receipts_;     // by the model's lease
+    std::vector<latchbox::Receipt> last_receipt_; // by queue
+    std::vector<Held> held_;
+    std::uint64_t last_value_ = 0;
+    std::vector<std::uint64_t> destroyed_;        // values, since the last look
+    Ticks time_seen_ = 0;                         // by the last look
+    latchbox::CloseReport last_report_;
+
+    // the swarm
+    std::uint32_t weight_[operations] = {};
+    bool rare_[operations] = {};
+    Ticks lengths_[4] = {};
+    std::size_t most_held_ = 1;
+    std::uint32_t priorities_ = 1;
+    bool uses_delay_ = false;
+    bool uses_life_ = false;
+    bool uses_faults_ = false;
+    bool uses_bad_input_ = false;
+    std::uint32_t time_passes_between_ = 4;
+
+    Figures figures_;
+    std::string difference_;
+    std::vector<std::string> log_;
+    std::uint64_t hash_ = 0xcbf29ce484222325U;
+};
+
+}  // namespace model
