@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <unistd.h>
+
+#include "simulation/depth_first.hpp"
+#include "simulation/world.hpp"
+#include "support/choices.hpp"
+
+namespace simulation {
+
+/// Which runs of a program are made.
+struct Strategy {
+    enum class Kind : std::uint8_t { exhaustive, random, replay };
+
+    Kind kind = Kind::exhaustive;
+    bool prune = true;      ///< of the exhaustive ones: no branch into a state known already
+    bool contended = true;  ///< and no choice at steps on what fibers do not contend for
+    std::uint64_t seed = 0;         ///< of the random ones: that of the first run
+    std::uint64_t runs = ~std::uint64_t{0};  ///< at most
+    bool stop_at_failure = true;
+    Trace trace = {};  ///< to be replayed
+    Rules rules = {};
+
+    [[nodiscard]] static Strategy exhaustive() { return {}; }
+    [[nodiscard]] static Strategy unpruned() { return {.prune = false, .contended = false}; }
+    [[nodiscard]] static Strategy random(std::uint64_t seed, std::uint64_t runs) {
+        return {.kind = Kind::random, .seed = seed, .runs = runs};
+    }
+    [[nodiscard]] static Strategy replay(Trace trace) {
+        return {.kind = Kind::replay, .runs = 1, .trace = std::move(trace)};
+    }
+};
+
+struct Failure {
+    std::string text;
+    Trace trace;      ///< leads there; shrunk
+    std::string log;  ///< of that run, a line for each step
+
+    [[nodiscard]] std::string describe() const {
+        return text + "\nLATCHBOX_TRACE=" + support::to_string(trace) + "\n" + log;
+    }
+};
+
+struct Report {
+    std::uint64_t schedules = 0;  ///< runs to an end or a failure
+    std::uint64_t cut = 0;        ///< runs given up, as nothing new was left in them
+    std::uint64_t pruned = 0;     ///< branches not entered, as they lead into a known state
+    std::uint64_t steps = 0;
+    bool complete = false;  ///< nothing was left out but what was pruned
+    std::map<std::string, std::uint64_t> outcomes;  ///< runs by what the program said of them
+    std::map<std::string, std::uint64_t> failures;  ///< runs by what went wrong
+    std::optional<Failure> first;
+};
+
+class Explorer {
+public:
+    /// One for all, which keeps the stacks.
+    static Explorer& only() {
+        static Explorer explorer;
+        return explorer;
+    }
+
+    template <class Program> Report explore(Program&& program, const Strategy& strategy) {
+        report_ = {};
+        const TraceAtDeath guard{*this};
+        switch (strategy.kind) {
+            case Strategy::Kind::exhaustive: search_all(program, strategy); break;
+            case Strategy::Kind::random:
+                for (std::uint64_t i = 0; goes_on(strategy) && i < strategy.runs; ++i) {
+                    support::Seeded chance{strategy.seed + i};
+                    once(program, strategy, {.choices = &chance});
+                }
+                break;
+            case Strategy::Kind::replay: {
+                support::Replay recorded{strategy.trace};
+                once(program, strategy, {.choices = &recorded});
+                break;
+            }
+        }
+        if (report_.first) { explain(program, strategy); }
+        return std::move(report_);
+    }
+
+private:
+    [[nodiscard]] bool goes_on(const Strategy& strategy) const {
+        if (strategy.stop_at_failure && report_.first) { return false; }
+        return report_.schedules + report_.cut < strategy.runs;
+    }
+
+    template <class Program> void search_all(Program& program, const Strategy& strategy) {
+        Contention contention;
+        Contention* const known = strategy.contended ? &contention : nullptr;
+        for (bool again = true; again;) {
+            DepthFirst search{strategy.prune};
+            again = false;
+            do {
+                once(program, strategy,
+                     {.choices = &search, .search = &search, .contention = known});
+                again = contention.learnt();
+            } while (!again && goes_on(strategy) && search.next());
+            again = again && goes_on(strategy);
+            report_.pruned += search.pruned();
+            if (!again) { report_.complete = goes_on(strategy); }
+        }
+    }
+    template <class Program>
+    void once(Program& program, const Strategy& strategy, const World::Setting& setting) {
+        choices_ = setting.choices;
+        world_.run(program, strategy.rules, setting);
+        report_.steps += world_.steps_;
+        if (setting.search != nullptr && setting.search->cut()) {
+            ++report_.cut;
+            return;
+        }
+        ++report_.schedules;
+        if (!world_.failure_) {
+            ++report_.outcomes[world_.outcome_];
+            return;
+        }
+        ++report_.failures[*world_.failure_];
+        if (report_.first) { return; }
+        report_.first = Failure{*world_.failure_, setting.choices->trace(), {}};
+        if (setting.contention == nullptr) { return; }
+        Trace full;
+        support::Replay recorded{setting.choices->trace()};
+        world_.run(program, strategy.rules,
+                   {.choices = &recorded, .contention = setting.contention, .full_trace = &full});
+        report_.first->trace = full;
+    }
+
+    // The smallest run found that fails in the same way, in words.
+    template <class Program> void explain(Program& program, const Strategy& strategy) {
+        Failure& failure = *report_.first;
+        const auto fails = [&](const Trace& trace, bool logging = false) {
+            support::Replay recorded{trace};
+            choices_ = &recorded;
+            world_.run(program, strategy.rules, {.choices = &recorded, .logging = logging});
+            return world_.failure_ == failure.text;
+        };
+        failure.trace = support::shrink(std::move(failure.trace), fails, 1'000);
+        fails(failure.trace, true);
+        failure.log = shortened(world_.log_);
+    }
+    // A livelock's would be without end.
+    static std::string shortened(const std::string& log) {
+        constexpr std::size_t most = 3'000;
+        if (log.size() <= 2 * most) { return log; }
+        return log.substr(0, most) + "\n...\n" + log.substr(log.size() - most);
+    }
+
+    // A broken assertion of the library ends the process: then the trace is the last word.
+    class TraceAtDeath {
+    public:
+        explicit TraceAtDeath(Explorer& explorer) noexcept {
+            dying_ = &explorer;
+            struct sigaction action {};
+            action.sa_handler = &say_trace;
+            action.sa_flags = SA_ONSTACK;
+            sigaction(SIGABRT, &action, &abort_before_);
+            sigaction(SIGSEGV, &action, &fault_before_);
+#if LATCHBOX_TEST_ASAN
+            __sanitizer_set_death_callback(&say_trace_only);
+#endif
+        }
+        ~TraceAtDeath() {
+#if LATCHBOX_TEST_ASAN
+            __sanitizer_set_death_callback(nullptr);
+#endif
+            sigaction(SIGABRT, &abort_before_, nullptr);
+            sigaction(SIGSEGV, &fault_before_, nullptr);
+            dying_ = nullptr;
+        }
+        TraceAtDeath(const TraceAtDeath&) = delete;
+        TraceAtDeath& operator=(const TraceAtDeath&) = delete;
+
+    private:
+        static void say_trace_only() {
+            const std::string line =
+                "LATCHBOX_TRACE=" + support::to_string(dying_->choices_->trace()) + "\n";
+            static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
+        }
+        static void say_trace(int signal) {
+            sigaction(SIGABRT, &abort_before_, nullptr);
+            sigaction(SIGSEGV, &fault_before_, nullptr);
+            say_trace_only();
+            raise(signal);
+        }
+
+        inline static Explorer* dying_ = nullptr;
+        inline static struct sigaction abort_before_ {};
+        inline static struct sigaction fault_before_ {};
+    };
+
+    World world_;
+    Choices* choices_ = nullptr;
+    Report report_;
+};
+
+/// Runs `program(World&)` again and again, by `strategy`.
+template <class Program> Report explore(Program&& program, const Strategy& strategy) {
+    return Explorer::only().explore(program, strategy);
+}
+
+}  // namespace simulation

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <cxxabi.h>
+#include <new>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#if defined(__ELF__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__)
+#define LATCHBOX_TEST_OWN_SWITCH 1
+#else
+#define LATCHBOX_TEST_OWN_SWITCH 0
+#include <ucontext.h>
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define LATCHBOX_TEST_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define LATCHBOX_TEST_ASAN 1
+#endif
+#endif
+#if !defined(LATCHBOX_TEST_ASAN)
+#define LATCHBOX_TEST_ASAN 0
+#endif
+#if LATCHBOX_TEST_ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+// Several stacks in one thread, and the way from one to another. Switching only: who may run is
+// decided elsewhere. The library's swapcontext asks the system to set the signal mask at every
+// switch, which takes ten times as long as all the rest; so where the machine is known, the
+// switch is our own.
+
+#if LATCHBOX_TEST_OWN_SWITCH
+// Puts what a call has to keep on the stack, leaves the stack's place in *save, and takes both
+// from `resume`. Weak, as every file that includes this defines it.
+extern "C" void latchbox_test_switch(void** save, void* resume);
+#if defined(__x86_64__)
+asm(R"(
+.text
+.weak latchbox_test_switch
+.type latchbox_test_switch, @function
+latchbox_test_switch:
+    pushq %rbp
+    pushq %rbx
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
+    movq %rsp, (%rdi)
+    movq %rsi, %rsp
+    popq %r15
+    popq %r14
+    popq %r13
+    popq %r12
+    popq %rbx
+    popq %rbp
+    ret
+.size latchbox_test_switch, .-latchbox_test_switch
+)");
+#else
+asm(R"(
+.text
+.weak latchbox_test_switch
+.type latchbox_test_switch, %function
+latchbox_test_switch:
+    stp x29, x30, [sp, #-160]!
+    stp x19, x20, [sp, #16]
+    stp x21, x22, [sp, #32]
+    stp x23, x24, [sp, #48]
+    stp x25, x26, [sp, #64]
+    stp x27, x28, [sp, #80]
+    stp d8, d9, [sp, #96]
+    stp d10, d11, [sp, #112]
+    stp d12, d13, [sp, #128]
+    stp d14, d15, [sp, #144]
+    mov x9, sp
+    str x9, [x0]
+    mov sp, x1
+    ldp x19, x20, [sp, #16]
+    ldp x21, x22, [sp, #32]
+    ldp x23, x24, [sp, #48]
+    ldp x25, x26, [sp, #64]
+    ldp x27, x28, [sp, #80]
+    ldp d8, d9, [sp, #96]
+    ldp d10, d11, [sp, #112]
+    ldp d12, d13, [sp, #128]
+    ldp d14, d15, [sp, #144]
+    ldp x29, x30, [sp], #160
+    ret
+.size latchbox_test_switch, .-latchbox_test_switch
+)");
+#endif
+#endif
+
+namespace simulation {
+
+/// A flow of control with a stack of its own, or the one of the thread itself.
+class Fiber {
+public:
+    /// Never returns: its end is a switch `for_good`.
+    using Entry = void (*)();
+
+    struct OfTheThread {};
+    /// The flow that is there already: switched from first, and back to last.
+    explicit Fiber(OfTheThread) noexcept {}
+
+    Fiber() {
+        const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        mapped_size_ = stack_size + page;
+        mapped_ = mmap(nullptr, mapped_size_, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (mapped_ == MAP_FAILED || mprotect(mapped_, page, PROT_NONE) != 0) {
+            throw std::bad_alloc{};
+        }
+        bottom_ = static_cast<std::byte*>(mapped_) + page;
+        size_ = stack_size;
+    }
+    ~Fiber() {
+        if (mapped_ != nullptr) { munmap(mapped_, mapped_size_); }
+    }
+    Fiber(const Fiber&) = delete;
+    Fiber& operator=(const Fiber&) = delete;
+
+    /// The next switch to this fiber enters `entry`. Whatever it was in the middle of is dropped:
+    /// nothing on its stack is destroyed.
+    void prepare(Entry entry) noexcept {
+        exceptions_ = {};
+#if LATCHBOX_TEST_ASAN
+        fake_stack_ = nullptr;
+        __asan_unpoison_memory_region(bottom_, size_);
+#endif
+        entry_ = entry;
+#if LATCHBOX_TEST_OWN_SWITCH
+        auto* top = reinterpret_cast<void**>(static_cast<std::byte*>(bottom_) + size_);
+#if defined(__x86_64__)
+        constexpr std::size_t words = 8;  // six registers, where to return to, nobody's caller
+        constexpr std::size_t address = 6;
+#else
+        constexpr std::size_t words = 20;
+        constexpr std::size_t address = 1;  // the link register
+#endif
+        top -= words;
+        std::memset(top, 0, words * sizeof(void*));
+        top[address] = reinterpret_cast<void*>(&begin);
+        resume_ = top;
+#else
+        getcontext(&context_);
+        context_.uc_stack.ss_sp = bottom_;
+        context_.uc_stack.ss_size = size_;
+        context_.uc_link = nullptr;
+        makecontext(&context_, &begin, 0);
+#endif
+    }
+
+    /// From the running fiber to another; returns when somebody switches back. If `for_good`,
+    /// nobody will.
+    static void switch_between(Fiber& from, Fiber& to, bool for_good = false) noexcept {
+        Exceptions* const exceptions = current_exceptions();
+        from.exceptions_ = *exceptions;
+        *exceptions = to.exceptions_;
+        came_from_ = &from;
+        going_to_ = &to;
+#if LATCHBOX_TEST_ASAN
+        __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack_, to.bottom_,
+                                       to.size_);
+#else
+        static_cast<void>(for_good);
+#endif
+#if LATCHBOX_TEST_OWN_SWITCH
+        latchbox_test_switch(&from.resume_, to.resume_);
+#else
+        swapcontext(&from.context_, &to.context_);
+#endif
+        arrived(from);
+    }
+
+    [[nodiscard]] void* stack() const noexcept { return bottom_; }
+    [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+    // The sanitizer surrounds everything on a stack with red zones.
+    static constexpr std::size_t stack_size = (LATCHBOX_TEST_ASAN != 0 ? 256U : 64U) * 1024U;
+
+private:
+    // What the runtime library keeps for each thread, but would have to keep for each fiber: a
+    // fiber left inside a `catch` would else have another's exception rethrown.
+    struct Exceptions {
+        void* caught = nullptr;
+        unsigned int uncaught = 0;
+    };
+    static Exceptions* current_exceptions() noexcept {
+        return reinterpret_cast<Exceptions*>(abi::__cxa_get_globals());
+    }
+
+    static void begin() {
+        arrived(*going_to_);
+        going_to_->entry_();
+    }
+    static void arrived(Fiber& here) noexcept {
+#if LATCHBOX_TEST_ASAN
+        const void* bottom = nullptr;
+        std::size_t size = 0;
+        __sanitizer_finish_switch_fiber(here.fake_stack_, &bottom, &size);
+        came_from_->bottom_ = const_cast<void*>(bottom);
+        came_from_->size_ = size;
+#else
+        static_cast<void>(here);
+#endif
+    }
+
+    inline static Fiber* came_from_ = nullptr;
+    inline static Fiber* going_to_ = nullptr;
+
+    void* mapped_ = nullptr;
+    std::size_t mapped_size_ = 0;
+    void* bottom_ = nullptr;
+    std::size_t size_ = 0;
+    Entry entry_ = nullptr;
+    Exceptions exceptions_{};
+#if LATCHBOX_TEST_OWN_SWITCH
+    void* resume_ = nullptr;
+#else
+    ucontext_t context_{};
+#endif
+#if LATCHBOX_TEST_ASAN
+    void* fake_stack_ = nullptr;
+#endif
+};
+
+}  // namespace simulation
