@@ -119,7 +119,10 @@ TEST_CASE("value_or stands in for what is not there") {
     const Result<std::string> nothing{Errc::empty};
     CHECK(value.value_or("cake") == "tea");
     CHECK(nothing.value_or("cake") == "cake");
-    CHECK(Result<std::unique_ptr<int>>{Errc::empty}.value_or(nullptr) == nullptr);
+    Result<support::MoveOnly> only{Errc::empty};
+    CHECK(std::move(only).value_or(support::MoveOnly{7}).number() == 7);
+    only = support::MoveOnly{8};
+    CHECK(std::move(only).value_or(support::MoveOnly{7}).number() == 8);
 }
 
 TEST_CASE("results are chained like std::expected") {
