@@ -72,10 +72,10 @@ TEST_CASE_FIXTURE(Misuse, "unusable names are refused with rule and position [mi
         {"a.>", "wildcard", "position 2"},
         {"a*", "wildcard", "position 1"},
     };
-    for (const auto& [name, rule, position] : wrong) {
-        CAPTURE(name);
-        CHECK(refuses([&, &text = name] { return broker.queue(text); }, rule, position));
-        CHECK(refuses([&, &text = name] { return broker.queue(text, {}); }, rule, position));
+    for (const auto& one : wrong) {
+        CAPTURE(one.name);
+        CHECK(refuses([&] { return broker.queue(one.name); }, one.rule, one.position));
+        CHECK(refuses([&] { return broker.queue(one.name, {}); }, one.rule, one.position));
     }
     CHECK(broker.stats().queues == 1);
 }
@@ -130,9 +130,9 @@ TEST_CASE_FIXTURE(Misuse, "unusable options of a queue are refused [misuse 3] [m
         {"backoff", {.backoff = {.factor = 0}}},
         {"backoff", {.backoff = {.first = 2s, .limit = 1s}}},
     };
-    for (const auto& [field, options] : wrong) {
-        CAPTURE(field);
-        CHECK(refuses([&, &bad = options] { return broker.queue("new", bad); }, field));
+    for (const auto& one : wrong) {
+        CAPTURE(std::string(one.first));
+        CHECK(refuses([&] { return broker.queue("new", one.second); }, one.first));
     }
     CHECK_FALSE(broker.find_queue("new"));
     CHECK(broker.stats().queues == 1);

@@ -105,8 +105,6 @@ TEST_CASE("where nobody can ask for a stop, none is requested") {
 TEST_CASE("one thread alone needs no locks") {
     SingleThread::Mutex mutex;
     mutex.lock();
-    mutex.lock();
-    mutex.unlock();
     SingleThread::Condition condition;
     condition.wait(mutex);
     condition.wait_for(mutex, latchbox::Duration::never());

@@ -154,10 +154,23 @@ TEST_CASE("a glance is enough unless it leaves a doubt whether something is due 
     CHECK_FALSE(unhurried.exact());
     CHECK(clock.asked == 0);
     time.set(number, delay(21));
-    CHECK_FALSE(time.glance().exact());
+    CHECK_FALSE(time.is_due(unhurried.latest));
     time.set(number, delay(20));
+    CHECK(time.is_due(unhurried.latest));
+    CHECK(clock.asked == 0);
+    time.end();
+}
+
+TEST_CASE("a glance behind what was read before is not believed [4.3]") {
+    Told clock;
+    clock.earliest = 10;
+    clock.now_at = 30;
+    Timekeeper time{clock};
+    CHECK(time.now().now == at(30));
+    CHECK_FALSE(time.glance().exact());
+    clock.now_at = 29;
     CHECK(time.glance().exact());
-    CHECK(clock.asked == 1);
+    CHECK(time.glance().now == at(30));
     time.end();
 }
 
@@ -268,17 +281,17 @@ TEST_CASE("where the clock does not tell, a sleeper still can be told [4.9]") {
 TEST_CASE("the end waits for those inside a waiting call [4.8] [7.5]") {
     latchbox::ManualClock clock;
     Timekeeper time{clock};
-    time.enter();
-    time.enter();
+    time.begin_wait();
+    time.begin_wait();
     std::atomic<bool> ended{false};
     std::thread ending{[&] {
         time.end();
         ended = true;
     }};
     Platform::until_asleep(1);
-    time.leave();
+    time.end_wait();
     CHECK_FALSE(ended);
-    time.leave();
+    time.end_wait();
     ending.join();
     CHECK(ended);
 }

@@ -56,7 +56,8 @@ public:
     explicit Broker(const BrokerOptions& options = {}) : shell_{new Shell{options}} {}
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
-    /// Closes. The clock is not touched any more.
+    /// Closes, and waits until nobody is inside a call that waits. The clock is not touched any
+    /// more. Not from the destructor of a `Msg`.
     ~Broker() { shell_->end(); }
 
     /// The queue of this name: the one that is there, or made with defaults.
@@ -93,6 +94,7 @@ public:
     /// Ends everything, after doing what is due: whoever waits is woken with `closed`, bodies that
     /// nobody reads are destroyed. Idempotent; from any thread and handler. Reports what was left;
     /// where there is no memory for the list of queues, that list is empty and the sums are true.
+    /// While another thread is closing, returns without waiting for it.
     CloseReport close() noexcept {
         shell_->close();
         CloseReport report;

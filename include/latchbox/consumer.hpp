@@ -53,7 +53,8 @@ public:
     }
 
     /// Appends up to `max` deliveries to `out` under one lock, waiting up to `wait` for the first;
-    /// how many. `empty`, after a wait `timed_out`, `closed`; of none asked for, 0.
+    /// how many. `empty`, after a wait `timed_out`, `closed`; of none asked for, 0. A negative wait
+    /// is `invalid_option`; a platform that cannot wait is out of time at once.
     [[nodiscard]] Result<std::size_t> fetch_batch(std::vector<Delivery>& out, std::size_t max,
                                                   Duration wait = {}) const {
         struct Room {
@@ -203,9 +204,6 @@ private:
                            [&granted](Shell&, const detail::Grant& grant) { granted = grant; });
         if (ended != Errc{}) { return ended; }
         return make(*shell_, granted);
-    }
-    [[nodiscard]] std::size_t count_ready() const noexcept {
-        return static_cast<std::size_t>(stats().ready);
     }
     template <class Verb>
     Result<void> by_receipt(const Receipt& receipt, Verb&& verb) const noexcept {

@@ -53,7 +53,7 @@ private:
 /// The dead letters of one queue: a cheap, copyable handle.
 /// Threads   Any member from any thread, the visitor of `for_each` included.
 /// Blocking  Never.
-/// Errors    After `close` everything is `closed`, or none.
+/// Errors    After `close` everything but `size` is `closed`, or none.
 template <class Msg, class Platform> class DeadLetters {
 public:
     /// How many there are.

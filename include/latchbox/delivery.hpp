@@ -63,7 +63,7 @@ public:
     }
     /// How often the message was handed out, this time included.
     [[nodiscard]] std::uint32_t attempt() const noexcept { return grant_.attempts; }
-    /// How many of its deliveries failed or outlived their lease before.
+    /// How many of its deliveries failed or outlived their lease before, since publish or redrive.
     [[nodiscard]] std::uint32_t failures() const noexcept { return grant_.failures; }
     /// The instant at which the lease is over, as far as this object knows: an `extend` by receipt
     /// is not seen here.

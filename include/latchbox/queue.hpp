@@ -48,7 +48,8 @@ public:
     }
 
     /// Accepts all messages of the batch or none, under one lock; their ids in order. Errors as
-    /// `publish`; no message is moved from unless all were accepted.
+    /// `publish`; no message is moved from unless all were accepted. More than `capacity` is `full`
+    /// at once.
     [[nodiscard]] Result<std::vector<MessageId>> publish_batch(std::span<Msg> messages,
                                                                const PublishOptions& options = {},
                                                                const StopToken& stop = {}) const {

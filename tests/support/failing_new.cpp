@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace support {
 namespace {
@@ -17,6 +18,7 @@ struct Plan {
     std::uint64_t random = 0;
     std::uint64_t asked = 0;
     std::uint64_t failed = 0;
+    void (*meanwhile)() = nullptr;
 };
 thread_local constinit Plan plan{};
 
@@ -28,6 +30,10 @@ bool one_in_hundred() noexcept {
 
 bool fails() noexcept {
     if (!plan.armed || plan.paused != 0) { return false; }
+    if (void (*const act)() = std::exchange(plan.meanwhile, nullptr)) {
+        const FailingNew::Pause pause;
+        act();
+    }
     ++plan.asked;
     bool failing = false;
     switch (plan.kind) {
@@ -63,6 +69,8 @@ FailingNew::~FailingNew() { plan.armed = false; }
 std::uint64_t FailingNew::asked() const noexcept { return plan.asked; }
 std::uint64_t FailingNew::failed() const noexcept { return plan.failed; }
 
+void FailingNew::meanwhile(void (*act)()) noexcept { plan.meanwhile = act; }
+
 FailingNew::Pause::Pause() noexcept { ++plan.paused; }
 FailingNew::Pause::~Pause() { --plan.paused; }
 
@@ -86,8 +94,7 @@ void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
 void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
     return support::allocate(size, static_cast<std::size_t>(alignment));
 }
-void* operator new[](std::size_t size, std::align_val_t alignment,
-                     const std::nothrow_t&) noexcept {
+void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
     return support::allocate(size, static_cast<std::size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }

@@ -28,6 +28,10 @@ public:
     [[nodiscard]] std::uint64_t asked() const noexcept;
     [[nodiscard]] std::uint64_t failed() const noexcept;
 
+    /// Runs `act` once, in the middle of the next allocation: what others may do while a call
+    /// makes room.
+    static void meanwhile(void (*act)()) noexcept;
+
     /// Leaves `operator new` alone for a while, for what the test itself needs.
     class Pause {
     public:

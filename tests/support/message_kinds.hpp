@@ -88,19 +88,13 @@ private:
 template <bool copies, bool copy_throws, bool moves, bool move_throws> class Throwing {
 public:
     explicit Throwing(int n) : number_{n} { ++live_; }
-    Throwing(const Throwing& other)
-        requires(copies)
-        : number_{other.copied()} {
-        ++live_;
-    }
+    Throwing(const Throwing& other) requires(copies) : number_{other.copied()} { ++live_; }
     // Where it may not be moved, moving copies.
     Throwing(Throwing&& other) noexcept(moves ? !move_throws : !copy_throws)
         : number_{moves ? other.moved() : other.copied()} {
         ++live_;
     }
-    Throwing& operator=(const Throwing& other)
-        requires(copies)
-    {
+    Throwing& operator=(const Throwing& other) requires(copies) {
         number_ = other.copied();
         return *this;
     }
@@ -154,7 +148,9 @@ template <> struct Kind<Empty> {
 class Megabyte {
 public:
     explicit Megabyte(int n) : first_{n}, last_{n} {}
-    [[nodiscard]] int number() const { return first_ == last_ ? first_ : -1; }
+    [[nodiscard]] int number() const {
+        return first_ == last_ && between_.back() == 0 ? first_ : -1;
+    }
 
 private:
     int first_;

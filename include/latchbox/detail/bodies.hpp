@@ -49,7 +49,8 @@ public:
 
     // Under the queue's lock: one more handle.
     void show() noexcept {
-        if (holders_.load(std::memory_order_relaxed) == there + one) {
+        // Acquires what the handles before it did: the plain store ends their release sequence.
+        if (holders_.load(std::memory_order_acquire) == there + one) {
             holders_.store(there + 2 * one, std::memory_order_relaxed);
         } else {
             holders_.fetch_add(one, std::memory_order_relaxed);

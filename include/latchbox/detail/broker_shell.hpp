@@ -63,8 +63,12 @@ public:
 
     // An instant at which all is done that was due by then, in all queues. Every call begins so.
     Moment arrive(bool exact) noexcept {
-        const Moment moment = exact ? time.now() : time.glance();
-        if (time.is_due(moment.latest)) { catch_up(moment.now); }
+        Moment moment = exact ? time.now() : time.glance();
+        // The one place that asks whether something is due; a doubt is settled exactly. [4.3]
+        if (time.is_due(moment.latest)) {
+            if (!moment.exact()) { moment = time.now(); }
+            catch_up(moment.now);
+        }
         return moment;
     }
     // One thread at a time takes all queues from one due instant to the next, so that none runs
@@ -209,7 +213,7 @@ public:
             Lock lock{queue.mutex};
             queue.end_publishers(Errc::closed, after);
         });
-        time.enter();
+        time.begin_wait();
         for (bool first = true;; first = false) {
             const std::uint64_t moves = time.moves();
             if (is_closed()) { break; }
@@ -224,7 +228,7 @@ public:
             while (*link != &self) { link = &(*link)->next; }
             *link = self.next;
         }
-        time.leave();
+        time.end_wait();
     }
     // Closed, and never again touching the clock.
     void end() noexcept {

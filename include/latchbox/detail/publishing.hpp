@@ -96,8 +96,8 @@ private:
             }
             if (!usable()) { return give_up(Errc::invalid_option); }
             // Who waits for room goes first.
-            const bool room = promised != 0 || count == 0 ||
-                              (shell_.publishers.empty() && shell_.core.has_room(count));
+            const bool turn = promised != 0 || shell_.publishers.empty();
+            const bool room = count == 0 || (turn && shell_.core.has_room(count));
             if (!room) {
                 const bool waits = queue.overflow == Overflow::block && count <= queue.capacity;
                 if (!waits) { return give_up_full(count); }

@@ -4,7 +4,7 @@
 
 #include "latchbox/detail/queue_core.hpp"
 
-// Where messages stand in a QueueCore: how they get in, and the two ways out of every container.
+// Where messages stand in a QueueCore: how they get in, out of every container, and out for good.
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
@@ -64,7 +64,7 @@ inline Slot QueueCore::eviction_candidate() const noexcept {
 
 inline Slot QueueCore::reserve(Slot slot) noexcept {
     ensure(table_.records[slot].state == State::vacant);
-    table_.records[slot].state = State::reserved;
+    become(slot, State::reserved);
     ++reserved_;
     return slot;
 }
@@ -175,9 +175,8 @@ inline void QueueCore::remove(Slot slot, Exit exit, Effects& effects) noexcept {
 }
 
 inline void QueueCore::vacate(Slot slot) noexcept {
-    Record& record = table_.records[slot];
-    record.state = State::vacant;
-    record.number = 0;
+    become(slot, State::vacant);
+    table_.records[slot].number = 0;
     vacant_.push_front(table_.records, slot);
 }
 

@@ -204,7 +204,7 @@ public:
             const Slot slot = effects.gone.pop_front(core.records());
             if (slot == own && bodies[slot].seen_by_one_handle()) {
                 bodies[slot].keep_alone();
-            } else {
+            } else if (holds_bodies) {
                 drop(slot, after);
             }
             core.vacate(slot);

@@ -127,7 +127,7 @@ inline void QueueCore::fail_with(Slot slot, const Reason& reason, Instant due,
     History& history = table_.history(slot);
     if (history.failures != ~std::uint32_t{0}) { ++history.failures; }
     history.reason = reason;
-    if (options_.max_failures != 0 && history.failures >= options_.max_failures && !ended_) {
+    if (options_.max_failures != 0 && history.failures >= options_.max_failures) {
         return bury(slot, reason, effects);
     }
     come_back(slot, Where::back, due, reason.text(), effects);

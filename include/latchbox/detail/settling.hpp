@@ -101,7 +101,7 @@ public:
     // Nothing happens if the lease is over or the queue closed; removed queues take it back too.
     static void abandon(Shell& shell, const Holder& holder) noexcept {
         Effects effects;
-        const Moment moment = shell.enter();
+        const Moment moment = enter(shell, holder, false);
         if (!shell.broker->is_closed() && shell.core.holds(holder.slot, holder.lease)) {
             shell.core.abandon(holder.slot, moment.now, effects);
         }
@@ -110,7 +110,7 @@ public:
     // As if it had never been handed out.
     static void take_back(Shell& shell, const Holder& holder) noexcept {
         Effects effects;
-        const Moment moment = shell.enter();
+        const Moment moment = enter(shell, holder, false);
         if (!shell.is_closed() && shell.core.holds(holder.slot, holder.lease)) {
             shell.core.take_back(holder.slot, moment.now, effects);
         }
@@ -124,11 +124,21 @@ public:
     }
 
 private:
+    // At a moment that can judge whether the message's time to live is over. [4.3]
+    static Moment enter(Shell& shell, const Holder& holder, bool exact) noexcept
+        LATCHBOX_ACQUIRE(shell.mutex) {
+        const Moment moment = shell.enter(exact);
+        const bool doubt = !moment.exact() && shell.core.holds(holder.slot, holder.lease) &&
+                           shell.core.history(holder.slot).expires <= moment.latest;
+        if (!doubt) { return moment; }
+        shell.mutex.unlock();
+        return shell.enter(true);
+    }
     template <class Verb>
     static Result<void> settle(Shell& shell, const Holder& holder, bool exact,
                                Verb&& verb) noexcept {
         Effects effects;
-        const Moment moment = shell.enter(exact);
+        const Moment moment = enter(shell, holder, exact);
         Errc refused = Errc{};
         if (shell.is_closed()) {
             refused = Errc::closed;

@@ -57,6 +57,7 @@ public:
         position_.swap(room.position);
     }
 
+    [[nodiscard]] std::size_t room() const noexcept { return position_.size(); }
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
     [[nodiscard]] bool contains(std::uint32_t item) const noexcept {

@@ -15,7 +15,8 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// One thread that waits in a call. Everything in it is guarded by the timekeeper's mutex.
+// One thread that waits in a call. Guarded by the timekeeper's mutex while it lies down, but for
+// `until`, which its own thread sets before.
 template <class Platform> struct Sleep {
     typename Platform::Condition wake;
     Instant until = Instant::never();  // when this sleeper itself has to be up
@@ -49,7 +50,8 @@ struct QueueDue {
 //            earlier; raised only by `first_due`, when all that was due is done.
 // sleepers   All threads that wait in calls, newest first. Whoever lies down last is the keeper: it
 //            wakes for next_due too. When it gets up, the next newest takes over, and is woken only
-//            if it would sleep past next_due: it kept the time once and has planned for it. [4.9]
+//            if it would sleep past next_due: it kept the time once and has planned for it. So
+//            those who were keepers may wake at one due instant, to no harm but their time. [4.9]
 //
 // `Queue` offers `hold()`, `let_go()` and `number()`.
 template <class Queue, class Platform> class Timekeeper final : private Sleeper {
@@ -74,13 +76,13 @@ public:
 
     // Exact.
     [[nodiscard]] Moment now() noexcept { return not_back(clock_.now()); }
-    // Cheap where the clock has a cheap glance, and exact where that leaves a doubt whether
-    // something is due. [4.3]
+    // As cheap as the clock's glance; exact where that is behind what was read before.
     [[nodiscard]] Moment glance() noexcept {
         const Glance seen = clock_.glance();
         if (seen.earliest == seen.latest) { return not_back(seen.latest); }
-        if (is_due(seen.latest)) { return now(); }
-        return {seen.earliest, seen.latest};
+        const bool behind =
+            seen.latest.since_epoch().count() < seen_.load(std::memory_order_relaxed);
+        return behind ? now() : Moment{seen.earliest, seen.latest};
     }
     [[nodiscard]] bool is_due(Instant at) const noexcept {
         return next_due_.load(std::memory_order_acquire) <= at.since_epoch().count();
@@ -97,7 +99,7 @@ public:
             free.reserve(wanted);
             auto room = SlotHeap<QueueDue>::make(wanted);
             Lock lock{mutex_};
-            if (free_.empty() && queues_.size() == queues_.capacity()) {
+            if (free_.empty() && queues_.size() == due_.room()) {
                 if (wanted <= queues_.size()) { continue; }
                 queues.insert(queues.end(), queues_.begin(), queues_.end());
                 free.insert(free.end(), free_.begin(), free_.end());
@@ -162,18 +164,18 @@ public:
 
     // --- sleeping --------------------------------------------------------------------------
 
-    // A thread is inside a call that waits, from here to `leave`.
-    void enter() noexcept {
+    // A thread is inside a call that waits, from here to `end_wait`.
+    void begin_wait() noexcept {
         Lock lock{mutex_};
         ++waiting_;
     }
-    void leave() noexcept {
+    void end_wait() noexcept {
         Lock lock{mutex_};
         if (--waiting_ == 0) { nobody_waits_.notify_one(); }
     }
 
-    // How often the clock has told that it moved. Read it, then the clock, then `sleep`: a move in
-    // between is not missed.
+    // How often the clock has told that it moved. Read it, then the clock, then `lie_down`: a move
+    // in between is not missed.
     [[nodiscard]] std::uint64_t moves() noexcept {
         Lock lock{mutex_};
         return moves_;
@@ -224,9 +226,11 @@ private:
             if (s->planned <= now) { rouse_locked(*s); }
         }
     }
-    // A clock that goes back is taken to stand still.
+    // A clock that goes back is taken to stand still, and one that says `never` to be just before:
+    // what waits for ever must not be late.
     Moment not_back(Instant at) noexcept {
-        const std::int64_t read = at.since_epoch().count();
+        const std::int64_t said = at.since_epoch().count();
+        const std::int64_t read = at.is_never() ? said - 1 : said;
         std::int64_t seen = seen_.load(std::memory_order_relaxed);
         while (seen < read && !seen_.compare_exchange_weak(seen, read, std::memory_order_relaxed)) {
         }

@@ -22,7 +22,7 @@ Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
     const bool fetches = &line == &shell.fetchers;
     line.push_back(waiter);
     if (fetches) { shell.core.promise_histories(1); }
-    time.enter();
+    time.begin_wait();
     shell.finish(moment, effects);
     {
         const auto look = [&time, &waiter]() noexcept { time.rouse(waiter.sleep); };
@@ -53,7 +53,7 @@ Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
             told = time.lie_down(waiter.sleep, now, moves);
         }
     }
-    time.leave();
+    time.end_wait();
     return waiter.ending;
 }
 
