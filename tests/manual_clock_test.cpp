@@ -109,4 +109,16 @@ TEST_CASE("a manual clock exists for one thread alone, too") {
     CHECK_THROWS_AS(clock.set(Instant{}), std::invalid_argument);
 }
 
+// A fixture without constructors, made by braces.
+struct Aggregate {
+    latchbox::ManualClock clock;
+    int ticks = 0;
+};
+
+TEST_CASE("a manual clock can be a member of what is made by empty braces") {
+    Aggregate made = {};
+    CHECK(made.clock.now() == latchbox::Instant{});
+    CHECK(made.ticks == 0);
+}
+
 }  // namespace

@@ -19,8 +19,8 @@ inline namespace v0 {
 /// Errors   A step back is `std::invalid_argument`, and nothing moves.
 template <class Platform> class BasicManualClock final : public Clock {
 public:
-    explicit BasicManualClock(Instant start = Instant{}) noexcept
-        : now_{start.since_epoch().count()} {}
+    BasicManualClock() noexcept : BasicManualClock(Instant{}) {}
+    explicit BasicManualClock(Instant start) noexcept : now_{start.since_epoch().count()} {}
 
     [[nodiscard]] Instant now() noexcept override {
         return Instant{Duration::nanoseconds(now_.load(std::memory_order_acquire))};
