@@ -14,6 +14,7 @@ failed=0
 
 rm -rf "$work"
 mkdir -p "$work"
+work=$(cd "$work" && pwd)  # it may be given from here
 cd "$work"
 
 # door NAME COMMAND...: the command's output goes to a file, shown if it fails.
