@@ -205,13 +205,15 @@ struct Figures {
     Figures& operator=(const Figures&) = delete;
     ~Figures() {
         if (programs == 0) { return; }
-        std::printf("interleavings: %llu programs, %llu schedules, %llu cut, %llu branches pruned, "
-                    "%llu steps\n",
-                    static_cast<unsigned long long>(programs),
-                    static_cast<unsigned long long>(all.schedules),
-                    static_cast<unsigned long long>(all.cut),
-                    static_cast<unsigned long long>(all.pruned),
-                    static_cast<unsigned long long>(all.steps));
+        const auto tell = [](const char* name, std::uint64_t value) {
+            std::printf("figure: simulated %s = %llu\n", name,
+                        static_cast<unsigned long long>(value));
+        };
+        tell("programs", programs);
+        tell("schedules", all.schedules);
+        tell("schedules cut", all.cut);
+        tell("branches pruned", all.pruned);
+        tell("steps", all.steps);
     }
 };
 Figures figures;
