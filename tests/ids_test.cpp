@@ -57,8 +57,8 @@ TEST_CASE("ids are hashed apart") {
 TEST_CASE("ids go through text and back") {
     const std::uint64_t most = ~std::uint64_t{0};
     const std::uint32_t most_slots = ~std::uint32_t{0};
-    for (const MessageId id : {MessageId{}, IdParts::message(1, 2, 3),
-                               IdParts::message(most_slots, most, most_slots)}) {
+    for (const MessageId id :
+         {MessageId{}, IdParts::message(1, 2, 3), IdParts::message(most_slots, most, most_slots)}) {
         const auto read = MessageId::from_string(to_string(id));
         REQUIRE(read);
         CHECK(*read == id);
@@ -86,22 +86,78 @@ TEST_CASE("the parts of an id are given back") {
 
 TEST_CASE("text that is no id is refused, whatever it is [misuse 39]") {
     using namespace std::string_literals;
-    const std::string texts[] = {
-        ""s, "m"s, "m-"s, "m-1"s, "m-1-2"s, "m-1-2-"s, "m-1-2-3-"s, "m-1-2-3-4"s, "m-1-2-3 "s,
-        " m-1-2-3"s, "M-1-2-3"s, "r-1-2-3"s, "m-01-2-3"s, "m-1--3"s, "m-1-+2-3"s, "m--1-2-3"s,
-        "m-1-2-0x3"s, "m-4294967296-1-1"s, "m-1-1-4294967296"s, "m-1-18446744073709551616-1"s,
-        "m-1-99999999999999999999999-1"s, "m-1-2-3\0"s, "m\0-1-2-3"s, "m-1-2-\xc3\xa4"s,
-        "m-"s + std::string(100'000, '9') + "-1-1"s, std::string(100'000, '-')};
+    const std::string texts[] = {""s,
+                                 "m"s,
+                                 "m-"s,
+                                 "m-1"s,
+                                 "m-1-2"s,
+                                 "m-1-2-"s,
+                                 "m-1-2-3-"s,
+                                 "m-1-2-3-4"s,
+                                 "m-1-2-3 "s,
+                                 " m-1-2-3"s,
+                                 "M-1-2-3"s,
+                                 "r-1-2-3"s,
+                                 "m-01-2-3"s,
+                                 "m-1--3"s,
+                                 "m-1-+2-3"s,
+                                 "m--1-2-3"s,
+                                 "m-1-2-0x3"s,
+                                 "m-4294967296-1-1"s,
+                                 "m-1-1-4294967296"s,
+                                 "m-1-18446744073709551616-1"s,
+                                 "m-1-99999999999999999999999-1"s,
+                                 "m-1-2-3\0"s,
+                                 "m\0-1-2-3"s,
+                                 "m-1-2-\xc3\xa4"s,
+                                 "m-"s + std::string(100'000, '9') + "-1-1"s,
+                                 std::string(100'000, '-')};
     for (const std::string& text : texts) {
         CAPTURE(text.substr(0, 40));
         CHECK(MessageId::from_string(text) == Errc::invalid_name);
     }
-    const std::string receipts[] = {
-        ""s, "r-1-2-3"s, "m-1-2-3-4"s, "r-1-2-3-4-5"s, "r-4294967296-1-1-1"s,
-        "r-1-1-1-4294967296"s, "r-1-18446744073709551616-1-1"s, "r-1-1-18446744073709551616-1"s};
+    // The check is right, and something else is not.
+    for (std::string body : {"m-4294967296-1-1"s, "m-1-1-4294967296"s, "m-01-2-3"s, "m-1-2-"s,
+                             "m--1-2-3"s, "m-1-2-3-4"s, "m-1-18446744073709551616-1"s}) {
+        const std::string text = body + '-' + std::to_string(latchbox::detail::check(body));
+        CAPTURE(text);
+        CHECK(MessageId::from_string(text) == Errc::invalid_name);
+    }
+    const std::string receipts[] = {""s,
+                                    "r-1-2-3"s,
+                                    "m-1-2-3-4"s,
+                                    "r-1-2-3-4-5"s,
+                                    "r-4294967296-1-1-1"s,
+                                    "r-1-1-1-4294967296"s,
+                                    "r-1-18446744073709551616-1-1"s,
+                                    "r-1-1-18446744073709551616-1"s};
     for (const std::string& text : receipts) {
         CAPTURE(text);
         CHECK(Receipt::from_string(text) == Errc::invalid_name);
+    }
+}
+
+TEST_CASE("one wrong digit in the text of an id, or two that changed places, is noticed") {
+    for (const MessageId id : {IdParts::message(1, 1, 0), IdParts::message(7, 123456789, 42),
+                               IdParts::message(4294967295U, ~std::uint64_t{0}, 4294967294U)}) {
+        const std::string right = to_string(id);
+        CHECK(MessageId::from_string(right).value() == id);
+        for (std::size_t at = 2; at < right.size(); ++at) {
+            if (right[at] == '-') { continue; }
+            for (char digit = '0'; digit <= '9'; ++digit) {
+                std::string wrong = right;
+                wrong[at] = digit;
+                CAPTURE(wrong);
+                if (wrong != right) { CHECK(MessageId::from_string(wrong) == Errc::invalid_name); }
+            }
+            if (at + 1 == right.size() || right[at + 1] == '-' || right[at] == right[at + 1]) {
+                continue;
+            }
+            std::string turned = right;
+            std::swap(turned[at], turned[at + 1]);
+            CAPTURE(turned);
+            CHECK(MessageId::from_string(turned) == Errc::invalid_name);
+        }
     }
 }
 

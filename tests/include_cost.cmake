@@ -3,7 +3,7 @@
 
 # What one include costs, in lines the compiler has to read, against its budget.
 set(budget_latchbox.hpp 60000)
-set(budget_options.hpp 37000)
+set(budget_options.hpp 37500)
 set(budget_fwd.hpp 500)
 
 set(source include_cost.cpp)

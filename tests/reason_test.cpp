@@ -12,6 +12,7 @@
 namespace {
 
 using latchbox::Cause;
+using latchbox::MessageId;
 using latchbox::Reason;
 
 TEST_CASE("a reason is a cause and what was said [4.11]") {
@@ -43,13 +44,40 @@ TEST_CASE("reasons are equal if cause and text are") {
 
 TEST_CASE("every cause has a phrase of its own") {
     std::set<std::string> phrases;
-    for (const Cause cause : {Cause::none, Cause::failed, Cause::lease_ran_out,
-                              Cause::attempts_used_up, Cause::rejected}) {
+    for (const Cause cause :
+         {Cause::none, Cause::failed, Cause::lease_ran_out, Cause::attempts_used_up,
+          Cause::rejected, Cause::parent_failed, Cause::expired, Cause::purged, Cause::evicted,
+          Cause::cancelled, Cause::abandoned}) {
         phrases.insert(to_string(cause));
     }
-    CHECK(phrases.size() == 5);
+    CHECK(phrases.size() == 11);
     CHECK(phrases.count("unknown cause") == 0);
     CHECK(std::string{to_string(static_cast<Cause>(200))} == "unknown cause");
+}
+
+TEST_CASE("a reason names the parent that did not complete [4.11] [5.5]") {
+    constexpr MessageId parent = latchbox::detail::IdParts::message(1, 2, 3);
+    constexpr Reason reason{parent};
+    CHECK(reason.cause() == Cause::parent_failed);
+    CHECK(reason.parent() == parent);
+    CHECK(reason.text().empty());
+    CHECK(reason == Reason{parent});
+    CHECK(reason != Reason{MessageId{}});
+    CHECK(reason != Reason{latchbox::detail::IdParts::message(1, 3, 3)});
+    CHECK(reason != Reason{Cause::parent_failed});
+    for (const Cause cause : {Cause::failed, Cause::expired, Cause::abandoned}) {
+        CHECK(Reason{cause, "text"}.parent() == MessageId{});
+    }
+    CHECK(Reason{}.parent() == MessageId{});
+}
+
+TEST_CASE("a reason is told as one clause: its cause or parent, and what was said [5.9]") {
+    CHECK(to_string(Reason{}) == "nothing went wrong");
+    CHECK(to_string(Reason{Cause::rejected, "no such street"}) ==
+          "it was rejected: no such street");
+    CHECK(to_string(Reason{Cause::lease_ran_out}) == "its lease ran out");
+    const MessageId parent = latchbox::detail::IdParts::message(1, 2, 3);
+    CHECK(to_string(Reason{parent}) == "its parent " + to_string(parent) + " did not complete");
 }
 
 static_assert(std::is_trivially_copyable_v<Reason>, "kept without memory of its own");

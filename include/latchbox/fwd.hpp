@@ -23,6 +23,8 @@ using ManualClock = BasicManualClock<>;
 
 enum class Errc : std::uint8_t;
 enum class Cause : std::uint8_t;
+enum class LatchState : std::uint8_t;
+enum class MessageState : std::uint8_t;
 class Reason;
 class Error;
 template <class T> class Result;
@@ -35,11 +37,14 @@ struct PublishOptions;
 struct QueueStats;
 struct BrokerStats;
 struct CloseReport;
+struct Explanation;
 
 template <class Msg, class Platform = Threads> class Broker;
 template <class Msg, class Platform = Threads> class Consumer;
 template <class Msg, class Platform = Threads> class Queue;
 template <class Msg, class Platform = Threads> class Delivery;
+template <class Msg, class Platform = Threads> class Latch;
+template <class Msg, class Platform = Threads> class Gate;
 template <class Msg, class Platform = Threads> class DeadLetters;
 template <class Msg, class Platform = Threads> class DeadLetter;
 

@@ -16,14 +16,19 @@ inline namespace v0 {
 namespace detail {
 struct IdParts;
 
-/// Reads "m-1-2-3": the letter, then exactly `count` decimal numbers, nothing else.
+/// Reads "m-1-2-3-4": the letter, then exactly `count` decimal numbers, nothing else.
 bool read_numbers(std::string_view text, char letter, std::uint64_t* out, std::size_t count);
 constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept;
+
+// Stands at the end of an id's text: one wrong digit, or two that changed places, must not name
+// another message, or one that a broker would take for completed. Modulo a prime, base 11.
+constexpr std::uint64_t check(std::string_view text) noexcept;
 }  // namespace detail
 
 /// Names a message for as long as the process runs; drawn when the message is accepted, never
 /// changed, never given to another. `{}` names none. Ordered by acceptance within the queue
-/// that issued it; a regular, hashable value of 16 bytes that means nothing to anybody else.
+/// that issued it; a regular, hashable value of 16 bytes that means nothing to anybody else. Its
+/// text ends with a check of the rest.
 class MessageId {
 public:
     constexpr MessageId() noexcept = default;
@@ -37,9 +42,12 @@ public:
 
     /// What `to_string` wrote; `invalid_name` for any other text.
     [[nodiscard]] static Result<MessageId> from_string(std::string_view text) {
-        std::uint64_t parts[3];
-        if (!detail::read_numbers(text, 'm', parts, 3)) { return Errc::invalid_name; }
+        std::uint64_t parts[4];
+        if (!detail::read_numbers(text, 'm', parts, 4)) { return Errc::invalid_name; }
         if (parts[0] > 0xffffffffU || parts[2] > 0xffffffffU) { return Errc::invalid_name; }
+        if (parts[3] != detail::check(text.substr(0, text.rfind('-')))) {
+            return Errc::invalid_name;
+        }
         MessageId id;
         id.issuer_ = static_cast<std::uint32_t>(parts[0]);
         id.number_ = parts[1];
@@ -47,8 +55,10 @@ public:
         return id;
     }
     [[nodiscard]] friend std::string to_string(const MessageId& id) {
-        return "m-" + std::to_string(id.issuer_) + '-' + std::to_string(id.number_) + '-' +
-               std::to_string(id.slot_);
+        std::string text = "m-" + std::to_string(id.issuer_) + '-' + std::to_string(id.number_) +
+                           '-' + std::to_string(id.slot_);
+        const std::uint64_t check = detail::check(text);
+        return text.append("-").append(std::to_string(check));
     }
 
 private:
@@ -160,6 +170,15 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
     h = (h ^ (h >> 33)) * 0xff51afd7ed558ccdU;
     h = (h ^ (h >> 33)) * 0xc4ceb9fe1a85ec53U;
     return h ^ (h >> 33);
+}
+
+constexpr std::uint64_t check(std::string_view text) noexcept {
+    std::uint64_t sum = 0;
+    for (const char c : text) {
+        const bool digit = c >= '0' && c <= '9';
+        sum = (sum * 11 + (digit ? static_cast<std::uint64_t>(c - '0') : 10)) % 97;
+    }
+    return sum;
 }
 
 }  // namespace detail

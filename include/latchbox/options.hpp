@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
+#include "latchbox/ids.hpp"
 #include "latchbox/time.hpp"
 
 // The order of the fields is interface (designated initialisers): new ones come last, except that
@@ -48,8 +50,8 @@ struct QueueOptions {
     /// How long a consumer has to settle a delivery before the message is offered again. Take
     /// more than the slowest handling; `extend` serves the exceptions. Above zero.
     Duration lease = std::chrono::seconds{30};
-    /// How many messages the queue holds at most, in whatever state: delayed, ready, leased and
-    /// dead. 0 accepts nothing.
+    /// How many messages the queue holds at most, in whatever state: blocked, delayed, ready,
+    /// leased and dead. 0 accepts nothing.
     std::size_t capacity = 1'048'576;
     /// What happens to a publish that finds the queue full.
     Overflow overflow = Overflow::reject;
@@ -65,12 +67,34 @@ struct QueueOptions {
     /// How many dead letters are kept: beyond it the oldest is purged, and counted. Unset: as
     /// many as `capacity` has room for.
     std::optional<std::size_t> dead_capacity = {};
+    /// How many failed messages are remembered by id, so that a child published after the failure
+    /// learns of it; the failure that is longest ago is forgotten first. What may have been
+    /// forgotten is an `unknown_parent` from then on, never taken for completed. 20 bytes each,
+    /// taken as messages come in.
+    std::size_t outcome_memory = 65'536;
 
     friend bool operator==(const QueueOptions&, const QueueOptions&) = default;
 };
 
+/// What becomes of a message when a parent dies or fails; the same whether that came before its
+/// publish or after.
+enum class OnParentFailure : std::uint8_t {
+    dead_letter,  ///< it becomes a dead letter; the reason names the parent
+    deliver,      ///< it goes on as if that parent had completed
+    hold,  ///< it waits on for a dead parent to be redriven; a failed one is as `dead_letter`
+};
+
 /// How one message is published. `{}` is a message without wishes.
 struct PublishOptions {
+    /// Messages of this broker, in any queue, or gates, that must complete before this one is
+    /// delivered to anybody. Any number; one named twice counts once. An id that was never issued,
+    /// or has failed and been forgotten, is `unknown_parent`. Costs a lock per parent.
+    std::vector<MessageId> parents = {};
+    OnParentFailure on_parent_failure = OnParentFailure::dead_letter;
+    /// Messages of one key form a line in their queue: one is delivered at a time, the next not
+    /// before the one before it has left or died, whatever its priority. Other keys never wait for
+    /// it. Opaque bytes, copied; empty: no key.
+    std::string_view key = {};
     /// How long the message stays DELAYED before it is offered; counted from publish.
     Duration delay = {};
     /// Its time to live, counted from publish: a message not settled by then is gone, counted as

@@ -2,7 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
-#include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -33,25 +33,25 @@ public:
 
     Result(const Result& other) requires std::is_copy_constructible_v<T>
         : nothing_{}, error_{other.error_} {
-        if (other) { std::construct_at(std::addressof(value_), other.value_); }
+        if (other) { ::new (place()) T(other.value_); }
     }
     Result(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>)
         : nothing_{}, error_{other.error_} {
-        if (other) { std::construct_at(std::addressof(value_), std::move(other.value_)); }
+        if (other) { ::new (place()) T(std::move(other.value_)); }
     }
     Result& operator=(const Result& other) requires std::is_copy_constructible_v<T> {
         Result copy{other};
         return *this = std::move(copy);
     }
     Result& operator=(Result&& other) noexcept(std::is_nothrow_move_constructible_v<T>) {
-        if (this == std::addressof(other)) { return *this; }
+        if (this == __builtin_addressof(other)) { return *this; }
         reset();
-        if (other) { std::construct_at(std::addressof(value_), std::move(other.value_)); }
+        if (other) { ::new (place()) T(std::move(other.value_)); }
         error_ = other.error_;
         return *this;
     }
     ~Result() {
-        if (has_value()) { std::destroy_at(std::addressof(value_)); }
+        if (has_value()) { value_.~T(); }
     }
 
     [[nodiscard]] bool has_value() const noexcept { return error_ == Errc{}; }
@@ -69,8 +69,8 @@ public:
     T& operator*() & noexcept { return present(), value_; }
     const T& operator*() const& noexcept { return present(), value_; }
     T&& operator*() && noexcept { return present(), std::move(value_); }
-    T* operator->() noexcept { return present(), std::addressof(value_); }
-    const T* operator->() const noexcept { return present(), std::addressof(value_); }
+    T* operator->() noexcept { return present(), __builtin_addressof(value_); }
+    const T* operator->() const noexcept { return present(), __builtin_addressof(value_); }
 
     template <class U> T value_or(U&& other) const& {
         return has_value() ? value_ : static_cast<T>(std::forward<U>(other));
@@ -107,6 +107,7 @@ public:
     }
 
 private:
+    void* place() noexcept { return __builtin_addressof(value_); }
     void checked() const {
         if (!has_value()) [[unlikely]] { detail::fail_with(error_); }
     }
@@ -114,7 +115,7 @@ private:
         detail::ensure(has_value(), "the value of a Result that has none");
     }
     void reset() noexcept {
-        if (has_value()) { std::destroy_at(std::addressof(value_)); }
+        if (has_value()) { value_.~T(); }
         error_ = Errc::empty;  // without a value until a new one stands
     }
 

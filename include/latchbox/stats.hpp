@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "latchbox/fwd.hpp"
+#include "latchbox/ids.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -75,7 +75,10 @@ struct QueueStats {
 /// All queues of a broker together, those removed included. Each queue is counted at one instant
 /// of its own.
 struct BrokerStats {
-    std::size_t queues = 0;  ///< that exist now
+    std::size_t queues = 0;   ///< that exist now
+    std::size_t gates = 0;    ///< that somebody holds or waits for
+    std::size_t latches = 0;  ///< messages and gates that are, or were, asked for by somebody
+    std::size_t edges = 0;    ///< pairs of a message and a parent it waits for
     QueueStats messages = {};
 };
 
@@ -88,6 +91,8 @@ struct CloseReport {
         std::uint64_t ready = 0;
         std::uint64_t leased = 0;
         std::uint64_t dead = 0;
+        /// Those that were BLOCKED, in publish order; `explain` says what they waited for.
+        std::vector<MessageId> blocked_messages = {};
         friend bool operator==(const Left&, const Left&) = default;
     };
     std::uint64_t blocked = 0;

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "latchbox/states.hpp"
+
+#include <string>
+
+#include <doctest/doctest.h>
+
+namespace {
+
+using latchbox::LatchState;
+using latchbox::MessageState;
+
+static_assert(LatchState{} == LatchState::pending, "nobody completes by default");
+static_assert(MessageState{} == MessageState::never_issued, "nobody was issued by default");
+static_assert(sizeof(LatchState) == 1 && sizeof(MessageState) == 1);
+
+TEST_CASE("a latch state is told by its name [5.8]") {
+    CHECK(std::string{to_string(LatchState::pending)} == "pending");
+    CHECK(std::string{to_string(LatchState::completed)} == "completed");
+    CHECK(std::string{to_string(LatchState::dead)} == "dead");
+    CHECK(std::string{to_string(LatchState::failed)} == "failed");
+    CHECK(std::string{to_string(static_cast<LatchState>(200))} == "unknown");
+}
+
+}  // namespace
