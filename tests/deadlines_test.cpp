@@ -65,7 +65,11 @@ struct World {
         naive[slot] = Due{when, kind, slot + 1};
     }
     void remove(Slot slot) {
-        deadlines.remove(table, slot);
+        if (table.records[slot].state == State::leased) {
+            deadlines.remove_lease(table, slot);
+        } else {
+            deadlines.remove(table, slot);
+        }
         table.records[slot].state = State::dead;
         naive[slot].reset();
     }

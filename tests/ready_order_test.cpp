@@ -74,9 +74,23 @@ struct World {
         }
         return size == naive.size() && ready.oldest_of_lowest() == lowest;
     }
+    // How many come before each, and before any other place.
+    [[nodiscard]] bool counts() const {
+        std::size_t before = 0;
+        for (const auto& [place, slot] : naive) {
+            if (ready.before(table, place) != before++) { return false; }
+        }
+        for (unsigned priority = 0; priority < priorities; ++priority) {
+            const Place last{static_cast<std::uint8_t>(priority), next};
+            std::size_t above = 0;
+            for (const auto& [place, slot] : naive) { above += place < last ? 1U : 0U; }
+            if (ready.before(table, last) != above) { return false; }
+        }
+        return true;
+    }
     [[nodiscard]] bool drains_in_order() {
         while (!naive.empty()) {
-            if (!same()) { return false; }
+            if (!same() || !counts()) { return false; }
             remove(ready.front(table));
         }
         return same();
@@ -98,6 +112,7 @@ TEST_CASE("along a walk with ten priorities the first is always that of a sorted
     for (int i = 0; i < 5'000; ++i) {
         world.step(choices, priorities);
         REQUIRE(world.same());
+        if (i % 50 == 0) { REQUIRE(world.counts()); }
     }
     CHECK(world.drains_in_order());
 }
@@ -134,6 +149,15 @@ TEST_CASE("what returns to an old place stands in the heap while others wait beh
     world.remove(2);
     world.insert(0);
     CHECK(world.ready.returned().empty());
+}
+
+TEST_CASE("whoever is ready knows how many come before him, in line or in the heap [5.9]") {
+    World world{4};
+    world.table.records[3].priority = 2;
+    for (const Slot slot : {1U, 0U, 2U, 3U}) { world.insert(slot); }
+    for (const auto& [slot, before] : {std::pair{3U, 0U}, {0U, 1U}, {1U, 2U}, {2U, 3U}}) {
+        CHECK(world.ready.before(world.table, world.table.place(slot)) == before);
+    }
 }
 
 }  // namespace

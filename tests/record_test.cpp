@@ -81,4 +81,21 @@ TEST_CASE("a fresh history lives for ever and has seen nothing") {
     CHECK(history.reason.cause() == latchbox::Cause::none);
 }
 
+TEST_CASE("fresh ties are of nothing; a latch, a wait or a line ties") {
+    using latchbox::detail::Ties;
+    const Ties fresh;
+    CHECK_FALSE(fresh.any());
+    CHECK_FALSE(fresh.noted);
+    CHECK_FALSE(fresh.held_back);
+    CHECK(fresh.stand == Ties::Stand::out);
+    for (const std::uint32_t number : {0U, 1U, 0x7fffffffU, none - 1}) {
+        CHECK(Ties{.latch = number}.any());
+        CHECK(Ties{.wait = number}.any());
+        CHECK(Ties{.line = number}.any());
+        CHECK(Ties{.latch = number, .wait = number, .line = number}.any());
+    }
+    // Where it stands in line, or in the list of those noted, is no tie by itself.
+    CHECK_FALSE(Ties{.before = 1, .after = 2, .next_noted = 3}.any());
+}
+
 }  // namespace

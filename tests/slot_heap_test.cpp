@@ -31,6 +31,15 @@ bool same(const Heap& heap, std::vector<int> keys) {
     return keys.size() < 2 || heap.second() == keys[1];
 }
 
+// For every key, and one beyond: how many are less.
+bool counts(const Heap& heap, const std::vector<int>& keys, int most) {
+    for (int key = -1; key <= most; ++key) {
+        const auto less = std::count_if(keys.begin(), keys.end(), [key](int k) { return k < key; });
+        if (heap.before(key) != static_cast<std::size_t>(less)) { return false; }
+    }
+    return true;
+}
+
 // Taken out one by one the keys come in order.
 bool drains_in_order(Heap heap, std::vector<int> keys) {
     std::sort(keys.begin(), keys.end());
@@ -85,6 +94,7 @@ TEST_CASE("every sequence of six insertions and removals does so, with equal key
                 }
             }
             REQUIRE(same(heap, naive));
+            REQUIRE(counts(heap, naive, 5));
             REQUIRE(drains_in_order(heap, naive));
         } while (choices.next());
     }
@@ -112,6 +122,7 @@ TEST_CASE("a long walk with many items keeps the order, while room grows under i
         std::copy_if(keys.begin(), keys.end(), std::back_inserter(naive),
                      [](int k) { return k >= 0; });
         REQUIRE(same(heap, naive));
+        if (i % 100 == 0) { REQUIRE(counts(heap, naive, 51)); }
     }
 }
 
@@ -140,6 +151,19 @@ TEST_CASE("a copy is one of its own and has room for as many") {
     copy.insert(3, 2);
     CHECK(drains_in_order(copy, {1, 2, 3}));
     CHECK(drains_in_order(heap, {2}));
+}
+
+TEST_CASE("counting what comes before visits no more than that, and does not recurse deeply") {
+    constexpr std::uint32_t items = 100'000;
+    Heap heap = heap_for(items);
+    CHECK(heap.before(7) == 0);
+    for (std::uint32_t item = 0; item < items; ++item) {
+        heap.insert(static_cast<int>(items - item), item);
+    }
+    CHECK(heap.before(1) == 0);
+    CHECK(heap.before(2) == 1);
+    CHECK(heap.before(50'000) == 49'999);
+    CHECK(heap.before(1'000'000) == items);
 }
 
 }  // namespace

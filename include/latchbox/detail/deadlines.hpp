@@ -41,13 +41,16 @@ public:
         if (at.is_never()) { return; }
         insert({at, kind, table.records[slot].place}, table.records[slot].history);
     }
-    // No effect on a slot that has none.
-    void remove(Table& table, Slot slot) noexcept {
+    // Of a slot that is not leased; no effect on one that has none.
+    void remove(const Table& table, Slot slot) noexcept {
         const std::uint32_t history = table.records[slot].history;
-        if (history == none) { return; }
+        if (history != none && others_.contains(history)) { others_.remove(history); }
+    }
+    void remove_lease(Table& table, Slot slot) noexcept {
+        const std::uint32_t history = table.records[slot].history;
         if (others_.contains(history)) {
             others_.remove(history);
-        } else if (table.records[slot].state == State::leased) {
+        } else {
             leases_.remove(table.records, slot);
         }
     }

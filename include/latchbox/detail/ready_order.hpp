@@ -62,6 +62,19 @@ public:
         return lines_[std::countr_zero(lines_in_use_)].front();
     }
 
+    // How many come before `place`; linear in that.
+    [[nodiscard]] std::size_t before(const Table& table, const Place& place) const noexcept {
+        std::size_t count = returned_.before(place);
+        for (unsigned above = place.priority + 1U; above < priorities; ++above) {
+            count += lines_[above].size();
+        }
+        for (Slot slot = lines_[place.priority].front(); slot != none && table.place(slot) < place;
+             slot = table.records[slot].links.next) {
+            ++count;
+        }
+        return count;
+    }
+
     [[nodiscard]] const SlotList& line(unsigned priority) const noexcept {
         return lines_[priority];
     }

@@ -22,12 +22,13 @@ inline constexpr std::uint32_t none = 0xffffffffU;
 enum class State : std::uint8_t {
     vacant,    // no message
     reserved,  // room taken for one that is about to be accepted
+    blocked,
     delayed,
     ready,
     leased,
     dead,
 };
-inline constexpr std::size_t states = 6;
+inline constexpr std::size_t states = 7;
 
 // Where a message stands among those of its queue: what is delivered first comes first.
 struct Place {
@@ -71,17 +72,44 @@ struct Record {
     std::uint8_t priority = 0;
 };
 
-// What gathers once a message was handed out, or has a time of its own.
+// What its parents say of a child.
+enum class Verdict : std::uint8_t { go, wait, die };
+
+// What ties a message to others: who waits for it, whom it waits for, who is of its key. What the
+// first two name is the latch board's.
+struct Ties {
+    // Where it stands among those of its key: nowhere, waiting its turn since it was published or
+    // since it was redriven, or it is its turn.
+    enum class Stand : std::uint8_t { out, waiting, returned, active };
+
+    std::uint32_t latch = none;  // its own, once somebody asked for it
+    std::uint32_t wait = none;   // for parents, while one has not completed
+    std::uint32_t line = none;   // of its key
+    Slot before = none;          // in that line
+    Slot after = none;
+    Slot next_noted = none;  // in the list of those whose latch has changed
+    Stand stand = Stand::out;
+    bool noted = false;      // stands in that list
+    bool held_back = false;  // the latch board says that it has to wait for parents
+    bool completed = false;  // how it left, while it is noted
+
+    [[nodiscard]] constexpr bool any() const noexcept {
+        return (latch & wait & line) != none;  // `none` is all bits
+    }
+};
+
+// What gathers once a message was handed out, has a time of its own, or is tied to others.
 struct History {
     Slot slot = none;  // whose it is; the next free one while it is nobody's
     std::uint32_t attempts = 0;
     std::uint32_t attempts_before_redrive = 0;
     std::uint32_t failures = 0;
     std::uint64_t lease = 0;  // number of the last lease granted
-    Instant at;               // LEASED: its deadline; DELAYED: when it is due
+    Instant at;               // LEASED: its deadline; DELAYED, BLOCKED: when its delay is over
     Instant expires = Instant::never();
     Duration life = Duration::never();
     Reason reason;  // of the last failure, or of its death
+    Ties ties;
 };
 
 }  // namespace detail

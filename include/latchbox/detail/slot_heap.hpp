@@ -89,6 +89,12 @@ public:
         sink(rise(at));
     }
 
+    // How many keys are less than `key`; linear in that.
+    [[nodiscard]] std::size_t before(const Key& key, std::size_t from = 0) const noexcept {
+        if (from >= heap_.size() || !(heap_[from].key < key)) { return 0; }
+        return 1 + before(key, 2 * from + 1) + before(key, 2 * from + 2);
+    }
+
     // Whether order and positions hold.
     [[nodiscard]] bool sound() const noexcept {
         for (std::size_t at = 0; at < heap_.size(); ++at) {

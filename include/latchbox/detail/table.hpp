@@ -55,6 +55,7 @@ public:
         history.expires = Instant::never();
         history.life = Duration::never();
         history.reason = Reason{};
+        history.ties = Ties{};
         records[slot].history = at;
         ++in_use_;
     }
