@@ -11,18 +11,22 @@
 #include <vector>
 
 #include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/explaining.hpp"
 #include "latchbox/detail/option_checks.hpp"
+#include "latchbox/gate.hpp"
+#include "latchbox/latch.hpp"
 #include "latchbox/queue.hpp"
 #include "latchbox/stats.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 
-// Order of locks, for whoever changes one: names < turns < queue < timer, and a manual clock's own
-// lock before the timer's. Two queues are never held together.
+// Order of locks, for whoever changes one: names < turns < queue < latches < timer, and a manual
+// clock's own lock before the timer's. Two queues are never held together.
 //   names   BrokerShell::names_       which queues there are
 //   turns   BrokerShell::turns_       whose turn it is to do what is due
 //   queue   QueueShell::mutex         one queue
+//   latches Latches::mutex            who waits for whom
 //   timer   Timekeeper::mutex_        what is due next, who sleeps
 
 /// Named queues that carry messages of type `Msg` inside one process.
@@ -34,10 +38,13 @@ inline namespace v0 {
 ///            Each call first does what is due; without calls nothing happens, and none is missed.
 /// Threads    Any member, any thread, any time, handlers and destructors of `Msg` included. The
 ///            broker starts none. User code never runs under a lock.
-/// Waiting    Fetches told to, `drain`, and `publish` where `overflow` is `block`.
+/// Waiting    Fetches told to, `Latch::wait`, `drain`, and `publish` where `overflow` is `block`.
+/// Parents    A message may name others that must complete before it is delivered, in any queue, or
+///            gates. What was acked has completed.
 /// Errors     Expected outcomes are `Result`s; unusable options and names throw
 ///            std::invalid_argument. What else throws comes from `Msg` or the allocator, and then
-///            nothing has changed. After `close` everything but statistics says `closed`.
+///            nothing has changed. After `close` everything but statistics, `explain` and the
+///            states of latches says `closed`.
 /// Lifetime   Handles may outlive the broker and then say `closed`; the clock must outlive it, and
 ///            any call that is running while it is destroyed.
 template <class Msg, class Platform> class Broker {
@@ -52,6 +59,8 @@ template <class Msg, class Platform> class Broker {
 public:
     using Queue = latchbox::Queue<Msg, Platform>;
     using Delivery = latchbox::Delivery<Msg, Platform>;
+    using Latch = latchbox::Latch<Msg, Platform>;
+    using Gate = latchbox::Gate<Msg, Platform>;
 
     explicit Broker(const BrokerOptions& options = {}) : shell_{new Shell{options}} {}
     Broker(const Broker&) = delete;
@@ -83,6 +92,23 @@ public:
     /// when its lease ends. False if there is none. Its name is free again; ids never are.
     bool remove(std::string_view name) noexcept { return shell_->remove(name); }
 
+    /// The latch of a message or gate: asks for how it stands, waits for it. Of any id; what was
+    /// never issued says so when asked. May throw std::bad_alloc.
+    [[nodiscard]] Latch latch(MessageId id) {
+        return detail::Access::make<Latch>(detail::Asking<Msg, Platform>::ask(*shell_, id));
+    }
+    /// A gate that opens when it was counted down `count` times; at once if that is 0. May throw
+    /// std::bad_alloc. Once closed, one that nothing can open.
+    [[nodiscard]] Gate gate(std::uint32_t count = 1) {
+        const MessageId id = shell_->latches.make_gate(count);
+        return detail::Access::make<Gate>(shell_, id);
+    }
+    /// Why a message, or a gate, is where it is; works after `close`, too, and then tells where it
+    /// was left. Linear in what it reports. May throw std::bad_alloc.
+    [[nodiscard]] Explanation explain(MessageId id) const {
+        return detail::Explaining<Msg, Platform>::explain(*shell_, id);
+    }
+
     /// All queues together, removed ones included.
     [[nodiscard]] BrokerStats stats() const noexcept { return shell_->stats(); }
     [[nodiscard]] const std::string& tag() const noexcept { return shell_->tag; }
@@ -111,8 +137,9 @@ public:
             shell_->for_each([&queues](auto& queue) {
                 const QueueStats left = queue.stats();
                 if (left.held() == 0) { return; }
-                queues.push_back(
-                    {queue.name(), left.blocked, left.delayed, left.ready, left.leased, left.dead});
+                queues.push_back({queue.name(), left.blocked, left.delayed, left.ready, left.leased,
+                                  left.dead,
+                                  detail::Judging<Msg, Platform>::blocked_messages(queue)});
             });
             report.queues = std::move(queues);
         });

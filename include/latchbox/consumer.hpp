@@ -157,7 +157,8 @@ public:
 
     /// Removes one message that nobody holds, dead or not: `leased`, `unknown_message`.
     Result<void> cancel(MessageId id) const noexcept { return Removing::cancel(*shell_, id); }
-    /// Removes what is ready and delayed; how many. Dead letters have a `purge` of their own.
+    /// Removes what is ready, delayed and blocked; how many. Dead letters have a `purge` of their
+    /// own.
     std::size_t purge() const noexcept { return Removing::purge(*shell_); }
 
     [[nodiscard]] DeadLetters<Msg, Platform> dead_letters() const noexcept {

@@ -86,11 +86,14 @@ public:
     [[nodiscard]] Result<Msg> take() const { return take_one(nullptr); }
     [[nodiscard]] Result<Msg> take(MessageId id) const { return take_one(&id); }
 
-    /// Makes all of them READY at the back, in the order in which they were published; how many.
-    /// Failures and attempts left are as new, a time to live starts again; `attempt` goes on.
-    /// Only std::bad_alloc can come of it, and then none is redriven.
+    /// Puts all of them at the back, in the order in which they were published, so that children
+    /// come after their parents; how many. READY, or BLOCKED where one waits for its parents or its
+    /// key again; one with a parent that is dead or failed stays. Failures and attempts left are as
+    /// new, a time to live starts again; `attempt` goes on. Only std::bad_alloc can come of it, and
+    /// then none is redriven.
     std::size_t redrive() const { return Removing::redrive_all(*shell_); }
-    /// The same for one; `unknown_message` if no dead letter has this id.
+    /// The same for one; `unknown_message` if no dead letter has this id, `parent_failed` if a
+    /// publish of it would be dead on arrival.
     Result<void> redrive(MessageId id) const noexcept { return Removing::redrive(*shell_, id); }
 
     /// Removes all of them; how many.

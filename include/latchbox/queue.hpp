@@ -25,10 +25,11 @@ public:
 
     /// Accepts a message: from here on it is delivered at least once. Returns at acceptance;
     /// `message` is moved from only if it was accepted.
-    /// Errors  In this order: `cancelled`, `closed` (draining, too), `invalid_option`, `full`. With
-    ///         `overflow = block` waits for room instead, and may be `timed_out`. What throws comes
-    ///         from `Msg` or is std::bad_alloc, and then nothing has changed; only a type that can
-    ///         be moved but not copied, and whose move throws, is not what it was before.
+    /// Errors  In this order: `cancelled`, `closed` (draining, too), `invalid_option`,
+    ///         `unknown_parent`, `full`. With `overflow = block` waits for room instead, and may be
+    ///         `timed_out`. What throws comes from `Msg` or is std::bad_alloc, and then nothing has
+    ///         changed; only a type that can be moved but not copied, and whose move throws, is not
+    ///         what it was before.
     [[nodiscard]] Result<MessageId> publish(Msg&& message, const PublishOptions& options = {},
                                             const StopToken& stop = {}) const {
         return Publishing{this->shell(), options, stop}.one(message);

@@ -8,16 +8,17 @@
 #include <string_view>
 #include <utility>
 
+#include "latchbox/detail/cascade.hpp"
+#include "latchbox/detail/issuers.hpp"
 #include "latchbox/detail/names.hpp"
-#include "latchbox/detail/queue_shell.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// The one thing shared in the process: numbers queues, so that ids and receipts of two brokers
-// never mix. 0 is never drawn.
-inline std::uint32_t draw_queue_number() noexcept {
+// The one thing shared in the process: numbers those who issue ids, so that ids and receipts of two
+// brokers never mix. 0 is never drawn.
+inline std::uint32_t draw_number() noexcept {
     static std::atomic<std::uint32_t> last{0};
     const std::uint32_t drawn = last.fetch_add(1, std::memory_order_relaxed) + 1;
     ensure(drawn != 0, "four billion queues were made in this process");
@@ -32,7 +33,9 @@ public:
     using After = Aftermath<Msg, Platform>;
 
     explicit BrokerShell(const BrokerOptions& options)
-        : tag{options.tag}, time{options.clock != nullptr ? *options.clock : own_clock_} {}
+        : tag{options.tag},
+          time{options.clock != nullptr ? *options.clock : own_clock_},
+          latches{draw_number()} {}
     BrokerShell(const BrokerShell&) = delete;
     BrokerShell& operator=(const BrokerShell&) = delete;
 
@@ -43,6 +46,7 @@ private:
 
 public:
     Timekeeper<Shell, Platform> time;
+    Latches<Platform> latches;
 
     void hold() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
     void let_go() noexcept {
@@ -102,8 +106,36 @@ public:
         return Instant::never();
     }
 
+    // What latches that were set mean for others. Who is told may destroy every handle: the caller
+    // keeps this alive.
+    void carry_out(LatchBoard::Work& work, const Moment& moment) noexcept {
+        Cascade<Msg, Platform>::carry_out(*this, work, moment);
+    }
+
     // --- queues ----------------------------------------------------------------------------
 
+    // The queue that issues ids under this number.
+    [[nodiscard]] Reference<Shell> find(std::uint32_t number) noexcept {
+        Lock lock{names_};
+        Shell* const queue = issuers_.find(number);
+        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
+    }
+    // How it went with a message of a queue that was removed. [5.2]
+    [[nodiscard]] Issued::Past past(const MessageId& id) noexcept {
+        Lock lock{names_};
+        return issuers_.past(IdParts::issuer(id), IdParts::number(id));
+    }
+    // The same of one that `queue` does not hold, which is locked, and is not afterwards.
+    [[nodiscard]] Issued::Past past(Shell& queue, const MessageId& id) noexcept
+        LATCHBOX_RELEASE(queue.mutex) {
+        const Issued::Past said = queue.core.issued().past(IdParts::number(id));
+        const bool removed = queue.ended;
+        queue.mutex.unlock();
+        if (!removed || said.state != MessageState::forgotten) { return said; }
+        // Perhaps it is gone by now, and what it knew is here.
+        const Issued::Past kept = past(id);
+        return kept.state != MessageState::never_issued ? kept : said;
+    }
     [[nodiscard]] Reference<Shell> find(std::string_view name) {
         Lock lock{names_};
         const auto at = by_name_.find(name);
@@ -116,9 +148,10 @@ public:
         // Everything that can fail first, and outside the lock: the queue, its place with the
         // timekeeper, its node in the map.
         Reference<Shell> made{
-            new Shell{Reference<BrokerShell>::to(*this), name, options, draw_queue_number()}};
+            new Shell{Reference<BrokerShell>::to(*this), name, options, draw_number()}};
         std::map<std::string, Shell*, std::less<>> node;
         node.emplace(std::string{name}, made.get());
+        auto number = Issuers<Shell>::make(*made);
         made->enlist(time.enlist(*made));
         Lock lock{names_};
         const auto at = by_name_.find(name);
@@ -129,7 +162,8 @@ public:
             return found;
         }
         by_name_.insert(node.extract(node.begin()));
-        list(*made);
+        made->hold();
+        issuers_.insert(number);
         return made;
     }
     // Ends the queue; what is leased stays until its leases end.
@@ -145,7 +179,7 @@ public:
         }
         Effects effects;
         After after;
-        const Moment moment = queue->enter();
+        const Moment moment = queue->enter(true);
         if (!is_closed()) {
             queue->ended = true;
             queue->core.end(effects);
@@ -158,13 +192,15 @@ public:
     // Somebody waits for that: a drain, or a removed queue for its last lease.
     void became_idle(Shell& queue) noexcept {
         bool removed = false;
+        typename Issuers<Shell>::Map forgotten;
         {
             Lock names{names_};
             rouse_drainers();
             Lock lock{queue.mutex};
-            if (queue.ended && queue.listed != 0 && queue.is_idle()) {
-                unlist(queue);
+            const bool listed = issuers_.find(queue.number()) == &queue;
+            if (listed && queue.ended && queue.is_idle()) {
                 past_ += queue.core.stats();
+                forgotten = issuers_.outlive(queue.number(), queue.core.issued());
                 removed = true;
             }
         }
@@ -177,9 +213,16 @@ public:
         BrokerStats stats;
         if (!is_closed()) { arrive(false); }
         Lock lock{names_};
+        {
+            Lock held{latches.mutex};
+            stats.gates = latches.board.gates.in_use();
+            stats.latches = latches.board.latches.in_use();
+            stats.edges = latches.board.edges.in_use();
+        }
         stats.queues = by_name_.size();
         stats.messages = past_;
-        for (Shell* queue = queues_; queue != nullptr; queue = queue->listed_next) {
+        for (Shell* queue = issuers_.after(0); queue != nullptr;
+             queue = issuers_.after(queue->number())) {
             Lock held{queue->mutex};
             stats.messages += queue->core.stats();
         }
@@ -198,6 +241,12 @@ public:
             rouse_drainers();
         }
         each([](Shell& queue, After& after) { queue.close(after); });
+        LatchBoard::Work work;
+        {
+            Lock lock{latches.mutex};
+            latches.board.close(work);
+        }
+        Cascade<Msg, Platform>::tell(*this, work, Instant{});
     }
     // Lets consumers finish until nothing is left to settle, or until the time is over.
     void drain(Duration timeout) noexcept {
@@ -238,9 +287,9 @@ public:
             Shell* queue = nullptr;
             {
                 Lock lock{names_};
-                queue = queues_;
+                queue = issuers_.after(0);
                 if (queue == nullptr) { break; }
-                unlist(*queue);
+                issuers_.erase(queue->number());
             }
             time.discharge(queue->retire());
             queue->let_go();
@@ -249,8 +298,7 @@ public:
 
     // Calls `act` for every queue, oldest first, holding no lock.
     template <class Act> void for_each(Act&& act) {
-        std::uint64_t listed = 0;
-        for (auto queue = next_listed(listed); queue; queue = next_listed(listed, queue.get())) {
+        for (auto queue = next_after(0); queue; queue = next_after(queue->number())) {
             act(*queue);
         }
     }
@@ -264,30 +312,10 @@ private:
 
     ~BrokerShell() = default;
 
-    void list(Shell& queue) noexcept LATCHBOX_REQUIRES(names_) {
-        queue.hold();
-        queue.listed = ++listed_;
-        queue.listed_previous = newest_;
-        (newest_ != nullptr ? newest_->listed_next : queues_) = &queue;
-        newest_ = &queue;
-    }
-    void unlist(Shell& queue) noexcept LATCHBOX_REQUIRES(names_) {
-        queue.listed = 0;
-        (queue.listed_next != nullptr ? queue.listed_next->listed_previous : newest_) =
-            queue.listed_previous;
-        (queue.listed_previous != nullptr ? queue.listed_previous->listed_next : queues_) =
-            queue.listed_next;
-    }
-    // The first queue listed after the `listed`-th, which moves on to it. A queue on the way may be
-    // unlisted meanwhile.
-    [[nodiscard]] Reference<Shell> next_listed(std::uint64_t& listed,
-                                               const Shell* hint = nullptr) noexcept {
+    [[nodiscard]] Reference<Shell> next_after(std::uint32_t number) noexcept {
         Lock lock{names_};
-        Shell* next = hint != nullptr && hint->listed != 0 ? hint->listed_next : queues_;
-        while (next != nullptr && next->listed <= listed) { next = next->listed_next; }
-        if (next == nullptr) { return {}; }
-        listed = next->listed;
-        return Reference<Shell>::to(*next);
+        Shell* const next = issuers_.after(number);
+        return next != nullptr ? Reference<Shell>::to(*next) : Reference<Shell>{};
     }
     void rouse_drainers() noexcept LATCHBOX_REQUIRES(names_) {
         for (Drainer* d = drainers_; d != nullptr; d = d->next) { time.rouse(d->sleep); }
@@ -313,10 +341,8 @@ private:
     typename Platform::Mutex turns_;
     typename Platform::Mutex names_;
     std::map<std::string, Shell*, std::less<>> by_name_ LATCHBOX_GUARDED_BY(names_);
-    // Oldest first; removed ones, too, as long as something is leased.
-    Shell* queues_ LATCHBOX_GUARDED_BY(names_) = nullptr;
-    Shell* newest_ LATCHBOX_GUARDED_BY(names_) = nullptr;
-    std::uint64_t listed_ LATCHBOX_GUARDED_BY(names_) = 0;  // how many there were
+    // Queues that were removed, too, as long as something is leased.
+    Issuers<Shell> issuers_ LATCHBOX_GUARDED_BY(names_);
     Drainer* drainers_ LATCHBOX_GUARDED_BY(names_) = nullptr;
     QueueStats past_ LATCHBOX_GUARDED_BY(names_);  // of queues that are gone
 };

@@ -41,6 +41,7 @@ inline void require_same(const QueueOptions& there, const QueueOptions& asked) {
     require(there.max_attempts == asked.max_attempts, "max_attempts");
     require(there.backoff == asked.backoff, "backoff");
     require(there.dead_capacity == asked.dead_capacity, "dead_capacity");
+    require(there.outcome_memory == asked.outcome_memory, "outcome_memory");
 }
 
 }  // namespace detail

@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "latchbox/detail/linking.hpp"
 #include "latchbox/detail/queue_shell.hpp"
 #include "latchbox/detail/waiting.hpp"
 
@@ -36,8 +38,44 @@ public:
     }
 
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it into a slot may throw.
-    template <class Source> Result<MessageId> one(Source& message) LATCHBOX_UNCHECKED {
+    template <class Source> Result<MessageId> one(Source& message) {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
+        return tied(1, [&] { return accept_one(message); });
+    }
+    Result<std::vector<MessageId>> all(std::span<Msg> messages) {
+        if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
+        return tied(messages.size(), [&] { return accept_all(messages); });
+    }
+
+private:
+    // What ties a message to others. [5.1] [5.7]
+    struct Tied {
+        Linking<Msg, Platform> linking;
+        std::string key;
+    };
+    // Those without parents or key pay for one look at the options.
+    template <class Accept> auto tied(std::size_t count, Accept&& accept) -> decltype(accept()) {
+        const bool alone = options_.parents.empty() && options_.key.empty();
+        return alone ? accept() : tie(count, accept);
+    }
+    // Calls `accept` when the parents know of the messages to come.
+    template <class Accept> auto tie(std::size_t count, Accept& accept) -> decltype(accept()) {
+        {
+            Lock lock{shell_.mutex};
+            if (shell_.is_closed()) { return Errc::closed; }
+        }
+        if (!usable()) { return Errc::invalid_option; }
+        Tied tied{Linking<Msg, Platform>{*shell_.broker}, std::string{options_.key}};
+        if (!options_.parents.empty()) {
+            const Errc unknown =
+                tied.linking.link(count, options_.parents, options_.on_parent_failure);
+            if (unknown != Errc{}) { return unknown; }
+        }
+        tied_ = &tied;
+        return accept();
+    }
+
+    template <class Source> Result<MessageId> accept_one(Source& message) LATCHBOX_UNCHECKED {
         SlotList slots;
         if (const Errc refused = reserve(1, slots); refused != Errc{}) { return refused; }
         // The lock is held. Only a move that cannot throw may run under it. [4.10]
@@ -52,8 +90,7 @@ public:
         return id;
     }
 
-    Result<std::vector<MessageId>> all(std::span<Msg> messages) LATCHBOX_UNCHECKED {
-        if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
+    Result<std::vector<MessageId>> accept_all(std::span<Msg> messages) LATCHBOX_UNCHECKED {
         std::vector<MessageId> ids(messages.size());
         SlotList slots;
         if (const Errc refused = reserve(messages.size(), slots); refused != Errc{}) {
@@ -72,7 +109,6 @@ public:
         return ids;
     }
 
-private:
     [[nodiscard]] bool usable() const noexcept {
         const bool outlives_delay =
             options_.expires_in.is_never() || options_.expires_in > options_.delay;
@@ -82,6 +118,11 @@ private:
     // Whether the message will have a time of its own.
     [[nodiscard]] bool timed() const noexcept {
         return options_.delay > Duration{} || !options_.expires_in.is_never();
+    }
+    // Whether it will need a history from the start.
+    [[nodiscard]] bool has_history() const noexcept { return timed() || tied_ != nullptr; }
+    [[nodiscard]] bool has_key() const noexcept {
+        return tied_ != nullptr && !options_.key.empty();
     }
     // Reserves `count` slots and returns holding the lock; or returns why not, without it.
     Errc reserve(std::size_t count, SlotList& slots) LATCHBOX_UNCHECKED {
@@ -161,21 +202,28 @@ private:
     // As many slots as there are messages; or what has to grow first.
     QueueCore::Shortage take_slots(std::size_t count, SlotList& slots) noexcept
         LATCHBOX_REQUIRES(shell_.mutex) {
-        if (timed()) {
-            if (const auto lacking = shell_.core.of_histories(count)) { return lacking; }
-        }
         QueueCore& core = shell_.core;
+        if (const auto lacking = core.of_outcomes(count)) { return lacking; }
+        if (has_history()) {
+            if (const auto lacking = core.of_histories(count)) { return lacking; }
+            if (const auto lacking = core.of_lines(); lacking && has_key()) { return lacking; }
+        }
         while (slots.size() < count) {
-            // The slot freed last, unless somebody still reads its body; then one more try.
-            for (int tries = 0; tries < 2 && seen(core.vacant()); ++tries) { core.pass_over(); }
-            const bool again = core.vacant() != none && !seen(core.vacant());
-            if (!again && !core.has_fresh()) { return core.of_records(); }
-            slots.push_back(core.records(), again ? core.reserve_vacant() : core.reserve_fresh());
+            const Slot slot = take_slot();
+            if (slot == none) { return core.of_records(); }
+            slots.push_back(core.records(), slot);
         }
         return {};
     }
-    [[nodiscard]] bool seen(Slot slot) const noexcept LATCHBOX_REQUIRES(shell_.mutex) {
-        return slot != none && !shell_.bodies[slot].vacant();
+    // The slot freed last, unless somebody still reads its body; then that before it; then one that
+    // was never used; `none` if there is none left.
+    Slot take_slot() noexcept LATCHBOX_REQUIRES(shell_.mutex) {
+        QueueCore& core = shell_.core;
+        for (int tries = 0; tries < 2 && core.vacant() != none; ++tries) {
+            if (shell_.bodies[core.vacant()].vacant()) { return core.reserve_vacant(); }
+            core.pass_over();
+        }
+        return core.has_fresh() ? core.reserve_fresh() : none;
     }
     void withdraw(SlotList& slots) noexcept LATCHBOX_REQUIRES(shell_.mutex) {
         while (!slots.empty()) { shell_.core.withdraw(slots.pop_front(shell_.core.records())); }
@@ -235,11 +283,13 @@ private:
             }
             next = first;
             shell.core.promise_histories(histories());
+            shell.core.promise_lines(lines());
             shell.mutex.unlock();
         }
         [[nodiscard]] std::size_t histories() const noexcept {
-            return publishing.timed() ? slots.size() : 0;
+            return publishing.has_history() ? slots.size() : 0;
         }
+        [[nodiscard]] std::size_t lines() const noexcept { return publishing.has_key() ? 1 : 0; }
         Unlocked(const Unlocked&) = delete;
         Unlocked& operator=(const Unlocked&) = delete;
         ~Unlocked() LATCHBOX_UNCHECKED {
@@ -249,6 +299,7 @@ private:
             }
             publishing.moment_ = shell.enter(publishing.moment_.exact());
             shell.core.redeem_histories(histories());
+            shell.core.redeem_lines(lines());
             if (filled) { return; }
             publishing.withdraw(slots);
             shell.finish(publishing.moment_, publishing.effects_);
@@ -261,9 +312,14 @@ private:
         QueueCore& core = shell_.core;
         After after;
         core.make_room(0, effects_);
-        const Wishes wishes{options_.priority, options_.delay, options_.expires_in};
+        Wishes wishes{options_.priority, options_.delay, options_.expires_in};
+        if (has_key()) { wishes.key = options_.key, wishes.key_text = &tied_->key; }
         while (!slots.empty()) {
             const Slot slot = slots.pop_front(core.records());
+            if (tied_ != nullptr && tied_->linking.any()) {
+                tied_->linking.attach(IdParts::message(shell_.number(), core.issued().next(), slot),
+                                      wishes);
+            }
             const auto number = core.accept(slot, wishes, moment_.now, effects_);
             *ids++ = IdParts::message(shell_.number(), number, slot);
             if (!shell_.holds_bodies) { shell_.drop(slot, after); }
@@ -274,6 +330,7 @@ private:
     Shell& shell_;
     const PublishOptions& options_;
     const StopToken& stop_;
+    Tied* tied_ = nullptr;  // while one is there
     Moment moment_;
     Effects effects_;
 };

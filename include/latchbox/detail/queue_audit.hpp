@@ -16,6 +16,7 @@ inline const char* QueueCore::audit() const {
     std::size_t histories = 0;
     std::size_t expiring = 0;
     std::size_t evictable = 0;
+    std::size_t keyed = 0;
     for (Slot slot = 0; slot < fresh_; ++slot) {
         const Record& record = table_.records[slot];
         const bool returned =
@@ -25,16 +26,22 @@ inline const char* QueueCore::audit() const {
         switch (record.state) {
             case State::vacant: continue;
             case State::reserved: ++reserved; continue;
+            case State::blocked: ++seen.blocked; break;
             case State::delayed: ++seen.delayed; break;
             case State::ready: ++seen.ready; break;
             case State::leased: ++seen.leased; break;
             case State::dead: ++seen.dead; break;
         }
-        if (record.number == 0 || record.number >= next_number_) { return "a number never drawn"; }
-        if (record.place < record.number || record.place >= next_number_) { return "a bad place"; }
+        if (record.number == 0 || !issued_.has_drawn(record.number)) {
+            return "a number never drawn";
+        }
+        if (record.place < record.number || !issued_.has_drawn(record.place)) {
+            return "a bad place";
+        }
         if (record.priority >= priorities) { return "a priority out of range"; }
         if (returned && record.state != State::ready) { return "returned, and not ready"; }
-        evictable += returned || record.state == State::delayed ? 1U : 0U;
+        const bool held_up = record.state == State::delayed || record.state == State::blocked;
+        evictable += returned || held_up ? 1U : 0U;
         if (!table_.has_history(slot)) {
             if (record.state != State::ready) { return "no history, and not just waiting in line"; }
             continue;
@@ -42,6 +49,23 @@ inline const char* QueueCore::audit() const {
         ++histories;
         const History& history = table_.history(slot);
         if (history.slot != slot) { return "a history of another slot"; }
+        const Ties& ties = history.ties;
+        if (ties.noted) { return "a latch that was not told"; }
+        if (ties.held_back && ties.wait == none) { return "held back by nobody"; }
+        if (record.state != State::dead && must_wait(slot) != (record.state == State::blocked)) {
+            return "blocked without a reason, or not blocked with one";
+        }
+        keyed += ties.line != none ? 1U : 0U;
+        const bool nowhere = ties.stand == Ties::Stand::out;
+        if (ties.line != none && nowhere && record.state != State::dead && !ties.held_back) {
+            return "alive, and nowhere in the line of its key";
+        }
+        if (!nowhere && (ties.line == none || record.state == State::dead)) {
+            return "in the line of a key where it has no place";
+        }
+        if (ties.stand == Ties::Stand::active && lines_.line(ties.line).active != slot) {
+            return "two of one key are active";
+        }
         if (history.failures > history.attempts) { return "more failures than attempts"; }
         if (options_.max_failures != 0 && history.failures > options_.max_failures) {
             return "more failures than max_failures";
@@ -58,7 +82,7 @@ inline const char* QueueCore::audit() const {
         const Instant first = record.state == State::delayed && history.at < history.expires
                                   ? history.at
                                   : history.expires;
-        const bool waits = record.state == State::delayed || record.state == State::ready;
+        const bool waits = held_up || record.state == State::ready;
         if (waits && in_heap == first.is_never()) { return "time will not find a message"; }
         if (waits && in_heap && deadlines_.others().key(record.history).at != first) {
             return "time will find a message at the wrong instant";
@@ -67,8 +91,8 @@ inline const char* QueueCore::audit() const {
         expiring += in_heap && record.state != State::leased ? 1U : 0U;
     }
     const QueueStats counted = stats();
-    if (seen.delayed != counted.delayed || seen.ready != counted.ready ||
-        seen.leased != counted.leased || seen.dead != counted.dead) {
+    if (seen.blocked != counted.blocked || seen.delayed != counted.delayed ||
+        seen.ready != counted.ready || seen.leased != counted.leased || seen.dead != counted.dead) {
         return "counts by state differ from the records";
     }
     if (stats_.accepted != held() + stats_.completed + stats_.expired + stats_.purged +
@@ -106,15 +130,21 @@ inline const char* QueueCore::audit() const {
         }
         return true;
     };
-    if (!holds_only(delayed_, State::delayed) || !holds_only(dead_, State::dead) ||
-        !holds_only(vacant_, State::vacant) || !holds_only(deadlines_.leases(), State::leased)) {
+    if (!holds_only(blocked_, State::blocked) || !holds_only(delayed_, State::delayed) ||
+        !holds_only(dead_, State::dead) || !holds_only(vacant_, State::vacant) ||
+        !holds_only(deadlines_.leases(), State::leased)) {
         return "a stranger in a list";
     }
+    if (blocked_.size() != seen.blocked) { return "blocked messages are not all listed"; }
     if (delayed_.size() != seen.delayed) { return "delayed messages are not all listed"; }
     if (dead_.size() != seen.dead) { return "dead letters are not all listed"; }
     if (deadlines_.leases().size() + deadlines_.others().size() != seen.leased + expiring) {
         return "deadlines are miscounted";
     }
+    if (has_noted()) { return "latches that were not told"; }
+    if (lines_.members(table_) != keyed) { return "lines of keys are broken or miscounted"; }
+    if (!issued_.sound()) { return "remembered failures are out of order"; }
+    if (!issued_.has_room(held())) { return "no memory for failures to come"; }
     const bool evicts = options_.overflow == Overflow::drop_oldest;
     if (evictable_.size() != (evicts ? evictable : 0)) { return "eviction order is incomplete"; }
     if (ended_ && held() != seen.leased) { return "ended, and still holding"; }

@@ -3,14 +3,18 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "latchbox/detail/backoff.hpp"
 #include "latchbox/detail/deadlines.hpp"
 #include "latchbox/detail/effects.hpp"
+#include "latchbox/detail/issued.hpp"
+#include "latchbox/detail/key_lines.hpp"
 #include "latchbox/detail/ready_order.hpp"
 #include "latchbox/options.hpp"
+#include "latchbox/states.hpp"
 #include "latchbox/stats.hpp"
 
 namespace latchbox {
@@ -30,14 +34,22 @@ struct Wishes {
     std::uint8_t priority = 0;
     Duration delay = {};
     Duration life = Duration::never();
+    std::uint32_t wait = none;      // for parents that have not all completed
+    Verdict verdict = Verdict::go;  // what they say
+    MessageId parent = {};          // which of them says so, if it has to die
+    std::string_view key = {};
+    std::string* key_text = nullptr;  // the same, given up to the queue if it is new there
 };
 
 // The state machine of one queue. Knows slots, places and instants; no `Msg`, no lock, no clock.
 // Copyable: a test can visit every state of it.
 //
 //   reserve            -> RESERVED                         room is taken, nothing accepted yet
-//   RESERVED  accept   -> READY | DELAYED                  draws the number of id and place
+//   RESERVED  accept   -> READY | DELAYED | BLOCKED        draws the number of id and place; DEAD
+//                                                          if a parent has failed already
 //   RESERVED  withdraw -> vacant
+//   BLOCKED   parents completed, first of its key -> READY | DELAYED, at the place of its number
+//   BLOCKED   a parent is dead or failed -> DEAD           by its own policy
 //   DELAYED   due      -> READY                            at the place of its number
 //   READY     lease    -> LEASED                           the first in place
 //   LEASED    ack      -> gone: completed
@@ -46,13 +58,14 @@ struct Wishes {
 //   LEASED    fail, lease ran out        -> READY | DELAYED (backoff), at the back; DEAD if no
 //                                           tries are left
 //   LEASED    reject                     -> DEAD
-//   READY, DELAYED  life over            -> gone: expired  a LEASED one is judged as it comes back
-//   DEAD      redrive                    -> READY          at the back
+//   READY, DELAYED, BLOCKED  life over   -> gone: expired  a LEASED one is judged as it comes back
+//   DEAD      redrive                    -> READY | BLOCKED, at the back
 //   not LEASED  cancel, purge, evict     -> gone: failed
 //
 // A message is put where it belongs by `put_in`, taken out of there by `take_out`, returns from a
-// consumer by `come_back`, and leaves for good by `leave`: that is where the state to come with
-// parents and keys (BLOCKED) will enter, and where latches will be set.
+// consumer by `come_back`, dies by `bury`, and leaves for good by `leave`. The last two, and
+// `redrive`, are where its latch changes: they note it for the shell, which sets the latch.
+// Whether parents are done is not known here; `judge` is told.
 //
 // Nothing here allocates but `make`, which needs no lock: room for what a call may need is made
 // before (`Shortage`), and settling and time need none at all. [4.11]
@@ -67,19 +80,40 @@ public:
         Deadlines::Room deadlines;
         ReadyOrder::Room ready;
         SlotHeap<Place>::Room evictable;
+        KeyLines::Room lines;
+        Issued::Room outcomes;
     };
     // What has to grow, and to what size; 0: not at all.
     struct Shortage {
         std::size_t records = 0;
         std::size_t histories = 0;
-        explicit operator bool() const noexcept { return records != 0 || histories != 0; }
+        std::size_t lines = 0;
+        std::size_t outcomes = 0;
+        explicit operator bool() const noexcept {
+            return (records | histories | lines | outcomes) != 0;
+        }
     };
     [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
     void adopt(Growth& growth) noexcept;
-    [[nodiscard]] Shortage of_records() const noexcept { return {grown(table_.records.size()), 0}; }
+    [[nodiscard]] Shortage of_records() const noexcept {
+        return {.records = grown(table_.records.size())};
+    }
     [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept {
         if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
-        return {0, grown(table_.histories.size() + wanted)};
+        return {.histories = grown(table_.histories.size() + wanted)};
+    }
+    // For one that may not have any yet.
+    [[nodiscard]] Shortage of_history(Slot slot) const noexcept {
+        return table_.has_history(slot) ? Shortage{} : of_histories(1);
+    }
+    [[nodiscard]] Shortage of_lines() const noexcept {
+        if (lines_.has_room(1 + promised_lines_)) { return {}; }
+        return {.lines = grown(lines_.room() + promised_lines_)};
+    }
+    // So that whatever is held can fail without memory.
+    [[nodiscard]] Shortage of_outcomes(std::size_t wanted) const noexcept {
+        if (issued_.has_room(fresh_ + wanted)) { return {}; }
+        return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
     }
     // As `Chunks` grow.
     [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {
@@ -107,9 +141,17 @@ public:
     // publish that has let go of the lock.
     void promise_histories(std::size_t count) noexcept { promised_histories_ += count; }
     void redeem_histories(std::size_t count) noexcept { promised_histories_ -= count; }
+    // A line for a publish that has let go of the lock.
+    void promise_lines(std::size_t count) noexcept { promised_lines_ += count; }
+    void redeem_lines(std::size_t count) noexcept { promised_lines_ -= count; }
     void refuse(std::size_t count) noexcept { stats_.refused += count; }
 
     // --- delivering ------------------------------------------------------------------------
+    // Its parents, which have been asked for since it was BLOCKED, have spoken. [5.4] [5.5]
+    void judge(Slot slot, Verdict verdict, const MessageId& parent, Instant now,
+               Effects& effects) noexcept;
+    // Time does not go back. Whoever calls has done what was due by then.
+    Instant see(Instant now) noexcept { return now_ = later(now_, now); }
     [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty(); }
     [[nodiscard]] Slot first_ready() const noexcept { return ready_.front(table_); }
     // Needs a free history unless the first has one.
@@ -119,7 +161,7 @@ public:
 
     // Whether the live lease of `slot` is this one.
     [[nodiscard]] bool holds(Slot slot, std::uint64_t lease) const noexcept;
-    [[nodiscard]] bool issued(Slot slot, std::uint64_t lease, std::uint64_t number) const noexcept;
+    [[nodiscard]] bool granted(Slot slot, std::uint64_t lease, std::uint64_t number) const noexcept;
 
     // --- settling; the slot is LEASED --------------------------------------------------------
     void ack(Slot slot, Effects& effects) noexcept;
@@ -143,20 +185,44 @@ public:
     // The slot of the message with this number if the queue holds it, else `none`.
     [[nodiscard]] Slot find(Slot hint, std::uint64_t number) const noexcept;
     void cancel(Slot slot, Effects& effects) noexcept;
+    // All that is READY, DELAYED or BLOCKED.
     std::size_t purge(Effects& effects) noexcept;
     std::size_t purge_dead(Effects& effects) noexcept;
     void take_dead(Slot slot, Effects& effects) noexcept;
-    void redrive(Slot slot, Instant now) noexcept;
+    // To wait for its parents again if it is `held_back`.
+    void redrive(Slot slot, Instant now, bool held_back = false) noexcept;
     // The queue ends: everything that is not leased leaves, a leased one as it comes back.
     void end(Effects& effects) noexcept;
 
     // Gives back the slot of a message in `Effects::gone`.
     void vacate(Slot slot) noexcept;
 
+    // --- latches -------------------------------------------------------------------------------
+    // Somebody asked for the latch of `slot`; needs a free history unless it has one.
+    void watch(Slot slot, std::uint32_t latch) noexcept;
+    // Its parents have all completed: it is like one that never had any.
+    void forget_parents(Slot slot) noexcept { table_.history(slot).ties.wait = none; }
+    // Whose latch has changed since the last call, and to what; and whose wait is over, as it left.
+    struct Noted {
+        std::uint32_t latch;
+        LatchState state;
+        std::uint32_t left_wait;
+    };
+    [[nodiscard]] bool has_noted() const noexcept { return first_noted_ != none; }
+    Noted take_noted() noexcept;
+    [[nodiscard]] LatchState latch_state(Slot slot) const noexcept;
+    // Of a message that is held; `none` until somebody asked for it.
+    [[nodiscard]] std::uint32_t latch(Slot slot) const noexcept {
+        return table_.has_history(slot) ? ties(slot).latch : none;
+    }
+    [[nodiscard]] bool has_history(Slot slot) const noexcept { return table_.has_history(slot); }
+    [[nodiscard]] const Ties& ties(Slot slot) const noexcept { return table_.history(slot).ties; }
+
     // --- looking -----------------------------------------------------------------------------
     [[nodiscard]] const QueueOptions& options() const noexcept { return options_; }
     [[nodiscard]] QueueStats stats() const noexcept {
         QueueStats stats = stats_;
+        stats.blocked = in(State::blocked);
         stats.delayed = in(State::delayed);
         stats.ready = in(State::ready);
         stats.leased = in(State::leased);
@@ -167,17 +233,33 @@ public:
         return in_[static_cast<std::size_t>(state)];
     }
     [[nodiscard]] std::size_t held() const noexcept {
-        return in(State::delayed) + in(State::ready) + in(State::leased) + in(State::dead);
+        return in(State::blocked) + in(State::delayed) + in(State::ready) + in(State::leased) +
+               in(State::dead);
     }
     // Whether there is nothing left that a consumer could settle.
     [[nodiscard]] bool idle() const noexcept { return held() == in(State::dead); }
     [[nodiscard]] const Record& record(Slot slot) const noexcept { return table_.records[slot]; }
-    // Of a message that has one: leased at least once, delayed, dead or with a time to live.
+    // Of a message that has one: leased at least once, delayed, dead, tied or with a time to live.
     [[nodiscard]] const History& history(Slot slot) const noexcept { return table_.history(slot); }
     [[nodiscard]] Slot first_dead() const noexcept { return dead_.front(); }
-    [[nodiscard]] Slot next_dead(Slot slot) const noexcept {
+    [[nodiscard]] Slot first_blocked() const noexcept { return blocked_.front(); }
+    // Of the dead, or of the blocked.
+    [[nodiscard]] Slot next_listed(Slot slot) const noexcept {
         return table_.records[slot].links.next;
     }
+    // Of a READY one: how many are delivered before it. Linear in that.
+    [[nodiscard]] std::size_t ahead(Slot slot) const noexcept {
+        return ready_.before(table_, table_.place(slot));
+    }
+    // How many of its key stand before it; and the key. Of one that has a line.
+    [[nodiscard]] std::size_t ahead_in_line(Slot slot) const noexcept {
+        return lines_.before(table_, slot);
+    }
+    [[nodiscard]] const std::string& key(Slot slot) const noexcept {
+        return lines_.line(ties(slot).line).key;
+    }
+    [[nodiscard]] Issued& issued() noexcept { return issued_; }
+    [[nodiscard]] const Issued& issued() const noexcept { return issued_; }
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
     [[nodiscard]] Slot slots() const noexcept { return fresh_; }
     [[nodiscard]] std::vector<Record>& records() noexcept { return table_.records; }
@@ -191,11 +273,14 @@ private:
 
     Slot take_vacant() noexcept { return vacant_.pop_front(table_.records); }
     Slot reserve(Slot slot) noexcept;
-    Instant see(Instant now) noexcept { return now_ = later(now_, now); }
     void give_history(Slot slot) noexcept;
     void become(Slot slot, State state) noexcept;
     void take_out(Slot slot) noexcept;
     void put_in(Slot slot, Instant due) noexcept;
+    [[nodiscard]] bool must_wait(Slot slot) const noexcept;
+    void step_out_of_line(Slot slot) noexcept;
+    void loosen(Slot slot, bool completed) noexcept;
+    void note(Slot slot) noexcept;
     void come_back(Slot slot, Where where, Instant due, std::string_view reason,
                    Effects& effects) noexcept;
     void fail_with(Slot slot, const Reason& reason, Instant due, Effects& effects) noexcept;
@@ -214,19 +299,24 @@ private:
     CoreStart start_;
     bool ended_ = false;
     Instant now_ = at_once;  // the latest seen: time does not go back
-    std::uint64_t next_number_;
     std::uint64_t next_lease_;
     std::size_t reserved_ = 0;  // RESERVED slots and promised room
     std::size_t promised_histories_ = 0;
+    std::size_t promised_lines_ = 0;
     Slot fresh_ = 0;  // slots from here on were never used
     Table table_;
     ReadyOrder ready_;
+    SlotList blocked_;
     SlotList delayed_;
     SlotList dead_;    // in the order of their deaths
     SlotList vacant_;  // slots whose messages are gone
     Deadlines deadlines_;
     // Where the policy is drop_oldest: what waits elsewhere than in a line of ready_.
     SlotHeap<Place> evictable_;
+    KeyLines lines_;
+    Issued issued_;
+    Slot first_noted_ = none;  // those whose latch has changed, through their ties
+    Slot last_noted_ = none;
     std::size_t in_[states] = {};  // messages by state; vacant and reserved slots are not counted
     QueueStats stats_;             // all but the counts by state
 };

@@ -10,7 +10,10 @@ inline namespace v0 {
 namespace detail {
 
 inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start) noexcept
-    : options_{options}, start_{start}, next_number_{start.number}, next_lease_{start.lease} {}
+    : options_{options},
+      start_{start},
+      next_lease_{start.lease},
+      issued_{options.outcome_memory, start.number} {}
 
 // --- room ------------------------------------------------------------------------------------
 
@@ -25,6 +28,8 @@ inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
             growth.evictable = SlotHeap<Place>::make(shortage.histories);
         }
     }
+    growth.lines = KeyLines::make(shortage.lines);
+    growth.outcomes = Issued::make(shortage.outcomes);
     return growth;
 }
 
@@ -34,6 +39,8 @@ inline void QueueCore::adopt(Growth& growth) noexcept {
     deadlines_.adopt(growth.deadlines);
     ready_.adopt(growth.ready);
     evictable_.adopt(growth.evictable);
+    lines_.adopt(growth.lines);
+    issued_.adopt(growth.outcomes);
 }
 
 // --- accepting -------------------------------------------------------------------------------
@@ -82,15 +89,22 @@ inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant 
     now = see(now);
     --reserved_;
     ++stats_.accepted;
-    record.number = record.place = next_number_++;
+    record.number = record.place = issued_.draw();
     record.priority = wishes.priority;
-    if (wishes.delay > Duration{} || !wishes.life.is_never()) {
+    const bool tied = wishes.wait != none || !wishes.key.empty();
+    if (tied || wishes.delay > Duration{} || !wishes.life.is_never()) {
         give_history(slot);
-        table_.history(slot).life = wishes.life;
-        table_.history(slot).expires = now + wishes.life;
+        History& history = table_.history(slot);
+        history.life = wishes.life;
+        history.expires = now + wishes.life;
+        history.ties.wait = wishes.wait;
+        history.ties.held_back = wishes.verdict == Verdict::wait;
+        if (!wishes.key.empty()) { lines_.join(table_, slot, wishes.key, *wishes.key_text); }
     }
     if (ended_) {
         leave(slot, Exit::purged, effects);
+    } else if (wishes.verdict == Verdict::die) {
+        bury(slot, Reason{wishes.parent}, effects);
     } else {
         put_in(slot, wishes.delay > Duration{} ? now + wishes.delay : at_once);
     }
@@ -113,25 +127,36 @@ inline void QueueCore::become(Slot slot, State state) noexcept {
     now = state;
 }
 
-// -> READY at its place, or DELAYED until `due`.
+// Whether parents or those before it in the line of its key keep it BLOCKED.
+inline bool QueueCore::must_wait(Slot slot) const noexcept {
+    const Ties& tied = ties(slot);
+    return tied.held_back || (tied.line != none && tied.stand != Ties::Stand::active);
+}
+
+// -> READY at its place, DELAYED until `due`, or BLOCKED for whatever it has to wait for.
 inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
-    const bool waits = due != at_once;
-    become(slot, waits ? State::delayed : State::ready);
-    if (waits) {
-        delayed_.push_back(table_.records, slot);
+    if (!table_.has_history(slot)) {
+        become(slot, State::ready);
+        return ready_.insert(table_, slot);
+    }
+    History& history = table_.history(slot);
+    history.at = due;
+    const bool blocked = history.ties.any() && must_wait(slot);
+    const bool delayed = !blocked && now_ < due;
+    become(slot, blocked ? State::blocked : delayed ? State::delayed : State::ready);
+    if (blocked || delayed) {
+        (blocked ? blocked_ : delayed_).push_back(table_.records, slot);
     } else {
         ready_.insert(table_, slot);
     }
-    if (!table_.has_history(slot)) { return; }
-    History& history = table_.history(slot);
-    history.at = due;
-    if (waits && due < history.expires) {
+    if (delayed && due < history.expires) {
         deadlines_.insert(table_, slot, due, Due::delay);
     } else {
         deadlines_.insert(table_, slot, history.expires, Due::life);
     }
     const std::uint32_t item = table_.records[slot].history;
-    if (options_.overflow == Overflow::drop_oldest && (waits || ready_.returned().contains(item))) {
+    if (options_.overflow == Overflow::drop_oldest &&
+        (blocked || delayed || ready_.returned().contains(item))) {
         evictable_.insert(eviction_key(slot), item);
     }
 }
@@ -139,33 +164,66 @@ inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
 // Out of every container; what it becomes next is up to the caller.
 inline void QueueCore::take_out(Slot slot) noexcept {
     const Record& record = table_.records[slot];
-    deadlines_.remove(table_, slot);
-    if (record.history != none && evictable_.contains(record.history)) {
-        evictable_.remove(record.history);
+    if (record.state == State::leased) { return deadlines_.remove_lease(table_, slot); }
+    if (record.history != none) {
+        deadlines_.remove(table_, slot);
+        if (evictable_.contains(record.history)) { evictable_.remove(record.history); }
     }
     switch (record.state) {
         case State::ready: return ready_.remove(table_, slot);
+        case State::blocked: return blocked_.remove(table_.records, slot);
         case State::delayed: return delayed_.remove(table_.records, slot);
         case State::dead: return dead_.remove(table_.records, slot);
-        case State::leased: return;
+        case State::leased:
         case State::vacant:
         case State::reserved: break;
     }
     ensure(false, "taken out without being in");
 }
 
-// Every exit of a message passes here: whoever waits for it will be told here. [4.1] [5.4]
+// Every exit of a message passes here, so that none forgets who waits for it. [4.1] [5.4]
 inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
     become(slot, State::vacant);
+    Cause cause = Cause::none;
     switch (exit) {
         case Exit::completed: ++stats_.completed; break;
-        case Exit::expired: ++stats_.expired; break;
-        case Exit::purged: ++stats_.purged; break;
-        case Exit::evicted: ++stats_.evicted; break;
-        case Exit::cancelled: ++stats_.cancelled; break;
+        case Exit::expired: ++stats_.expired, cause = Cause::expired; break;
+        case Exit::purged: ++stats_.purged, cause = Cause::purged; break;
+        case Exit::evicted: ++stats_.evicted, cause = Cause::evicted; break;
+        case Exit::cancelled: ++stats_.cancelled, cause = Cause::cancelled; break;
     }
-    table_.take_history(slot);
+    if (cause != Cause::none) { issued_.remember(table_.records[slot].number, cause); }
     effects.gone.push_back(table_.records, slot);
+    if (!table_.has_history(slot)) { return; }
+    if (ties(slot).any()) {
+        loosen(slot, exit == Exit::completed);
+    } else {
+        table_.take_history(slot);
+    }
+}
+
+// Lets go of those of its key; those who wait for it, and whom it waits for, will be told.
+inline void QueueCore::loosen(Slot slot, bool completed) noexcept {
+    Ties& ties = table_.history(slot).ties;
+    if (ties.line != none) {
+        step_out_of_line(slot);
+        lines_.leave(table_, slot);
+    }
+    ties.completed = completed;
+    if (ties.any()) {
+        note(slot);
+    } else {
+        table_.take_history(slot);
+    }
+}
+
+// Closes the gap in the line of its key. If that makes it another's turn, that one goes.
+inline void QueueCore::step_out_of_line(Slot slot) noexcept {
+    if (ties(slot).line == none) { return; }
+    const Slot next = lines_.step_out(table_, slot);
+    if (next == none) { return; }
+    take_out(next);
+    put_in(next, table_.history(next).at);
 }
 
 inline void QueueCore::remove(Slot slot, Exit exit, Effects& effects) noexcept {
@@ -178,6 +236,45 @@ inline void QueueCore::vacate(Slot slot) noexcept {
     become(slot, State::vacant);
     table_.records[slot].number = 0;
     vacant_.push_front(table_.records, slot);
+}
+
+// --- latches -----------------------------------------------------------------------------------
+
+inline void QueueCore::watch(Slot slot, std::uint32_t latch) noexcept {
+    if (!table_.has_history(slot)) { give_history(slot); }
+    table_.history(slot).ties.latch = latch;
+}
+
+inline LatchState QueueCore::latch_state(Slot slot) const noexcept {
+    switch (table_.records[slot].state) {
+        case State::vacant:
+            return ties(slot).completed ? LatchState::completed : LatchState::failed;
+        case State::dead: return LatchState::dead;
+        default: return LatchState::pending;
+    }
+}
+
+// For `take_noted`.
+inline void QueueCore::note(Slot slot) noexcept {
+    Ties& ties = table_.history(slot).ties;
+    if (ties.noted) { return; }
+    ties.noted = true;
+    ties.next_noted = none;
+    (first_noted_ == none ? first_noted_ : table_.history(last_noted_).ties.next_noted) = slot;
+    last_noted_ = slot;
+}
+
+inline QueueCore::Noted QueueCore::take_noted() noexcept {
+    const Slot slot = first_noted_;
+    Ties& ties = table_.history(slot).ties;
+    first_noted_ = ties.next_noted;
+    ties.noted = false;
+    Noted noted{ties.latch, latch_state(slot), none};
+    if (table_.records[slot].state == State::vacant) {
+        noted.left_wait = ties.wait;
+        table_.take_history(slot);
+    }
+    return noted;
 }
 
 }  // namespace detail

@@ -7,10 +7,9 @@
 #include <string_view>
 #include <utility>
 
-#include "latchbox/detail/bodies.hpp"
+#include "latchbox/detail/aftermath.hpp"
 #include "latchbox/detail/lock.hpp"
 #include "latchbox/detail/queue_transitions.hpp"
-#include "latchbox/detail/waiters.hpp"
 #include "latchbox/ids.hpp"
 
 namespace latchbox {
@@ -18,29 +17,7 @@ inline namespace v0 {
 namespace detail {
 
 template <class Msg, class Platform> class BrokerShell;
-
-// What a call has still to do when it holds no lock any more: destroy bodies, wake who was served.
-// Chains through the things themselves, so it needs no memory.
-template <class Msg, class Platform> struct Aftermath {
-    Cell<Msg, Platform>* doomed = nullptr;
-    std::uint64_t doomed_count = 0;
-    Waiter<Platform>* ended = nullptr;
-    bool idle = false;  // nothing is left to settle, and somebody wants to know
-
-    [[nodiscard]] bool nothing() const noexcept {
-        return doomed == nullptr && ended == nullptr && !idle;
-    }
-    void doom(Cell<Msg, Platform>& cell) noexcept {
-        cell.next_doomed = doomed;
-        doomed = &cell;
-        ++doomed_count;
-    }
-    void end(Waiter<Platform>& waiter, Errc ending) noexcept {
-        waiter.ending = ending;
-        waiter.next = ended;
-        ended = &waiter;
-    }
-};
+template <class Msg, class Platform> class Judging;
 
 // One queue: its mutex, its core, the bodies and who waits. Thin: every call enters (which does
 // what is due and takes the lock), asks the core, concludes (which serves who waits, and unlocks)
@@ -95,7 +72,10 @@ public:
             const Moment moment = broker->arrive(exact);
             mutex.lock();
             const bool doubtful = somebody_waits() && !moment.exact() && waiters_need_exact();
-            if (!doubtful && (moment.latest < told_.at || told_.at.is_never())) { return moment; }
+            if (!doubtful && (moment.latest < told_.at || told_.at.is_never())) {
+                core.see(moment.now);
+                return moment;
+            }
             if (broker->is_closed()) { return moment; }
             mutex.unlock();
             exact = true;
@@ -108,7 +88,10 @@ public:
     // caller's handle sees, if it settles by one.
     void conclude(const Moment& moment, Effects& effects, After& after, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
-        if (!effects.gone.empty()) { collect(effects, after, own); }
+        if (!effects.gone.empty() || core.has_noted()) { collect(effects, after, own); }
+        if (after.latched) {
+            after.latched->moment = moment, after.latched->exact = moment.exact();
+        }
         if (somebody_waits()) { serve(moment.now, moment.latest, after); }
         if (core.due_earlier()) { tell_due(); }
         tell_if_idle(after);
@@ -121,6 +104,7 @@ public:
         if (!after.nothing()) { act_on_all(after); }
     }
     void act_on_all(After& after) noexcept {
+        if (after.latched) { return act_on_latches(after); }
         if (after.idle) { broker->became_idle(*this); }
         wake(after);
         if (after.doomed == nullptr) { return; }
@@ -130,6 +114,15 @@ public:
             cell = next;
         }
         give_back(static_cast<std::int64_t>(after.doomed_count));
+    }
+    // The cascade goes on after others were woken, who may destroy every handle.
+    void act_on_latches(After& after) noexcept {
+        const auto broker_kept = broker;
+        auto latched = *after.latched;
+        after.latched.reset();
+        if (!latched.exact) { latched.moment = broker->time.now(); }
+        act_on(after);
+        broker_kept->carry_out(latched.work, latched.moment);
     }
     void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
@@ -150,9 +143,18 @@ public:
             if (!core.step(Due::last_at(now), effects)) { break; }
             collect(effects, after);
             serve(due.at, now, after);
+            // What this means for others comes before anything that is due later.
+            if (!after.latched) { continue; }
+            after.latched->moment = {due.at, now};
+            after.latched->exact = true;
+            break;
         }
         static_cast<void>(core.due_earlier());
-        tell(broker->is_closed() ? Due::never() : core.next_due());
+        if (broker->is_closed()) {
+            forget_due();
+        } else {
+            tell(core.next_due());
+        }
         tell_if_idle(after);
     }
 
@@ -191,15 +193,21 @@ public:
     [[nodiscard]] bool short_leases() const noexcept {
         return options.lease < Duration{std::chrono::seconds{1}};
     }
+    // Up to when all is done that was due in this queue, as far as the timekeeper was told.
+    [[nodiscard]] Instant done_until(Instant now) const noexcept LATCHBOX_REQUIRES(mutex) {
+        return earlier(now, told_.at);
+    }
     [[nodiscard]] bool somebody_waits() const noexcept LATCHBOX_REQUIRES(mutex) {
         return !fetchers.empty() || !publishers.empty();
     }
     [[nodiscard]] bool waiters_need_exact() const noexcept LATCHBOX_REQUIRES(mutex) {
         return fetchers.timed() + publishers.timed() != 0 || (!fetchers.empty() && short_leases());
     }
-    // Ends the queue's hold on the bodies of those who left, and gives their slots back.
+    // Sets the latches that changed, ends the queue's hold on the bodies of those who left, and
+    // gives their slots back.
     void collect(Effects& effects, After& after, Slot own = none) noexcept
         LATCHBOX_REQUIRES(mutex) {
+        if (core.has_noted()) { Judging<Msg, Platform>::set_latches(*this, after); }
         while (!effects.gone.empty()) {
             const Slot slot = effects.gone.pop_front(core.records());
             if (slot == own && bodies[slot].seen_by_one_handle()) {
@@ -273,6 +281,10 @@ public:
         told_ = due;
         if (enlisted_ != none) { broker->time.set(enlisted_, due); }
     }
+    // Nothing is done any more, but what was due stays so: no call takes it for done.
+    void forget_due() noexcept LATCHBOX_REQUIRES(mutex) {
+        if (enlisted_ != none) { broker->time.set(enlisted_, Due::never()); }
+    }
     void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
         const Due next = core.next_due();
         if (next < told_) { tell(next); }
@@ -306,10 +318,6 @@ public:
     Bodies<Msg, Platform> bodies LATCHBOX_GUARDED_BY(mutex);
     bool holds_bodies LATCHBOX_GUARDED_BY(mutex) = true;  // until closed
     bool ended LATCHBOX_GUARDED_BY(mutex) = false;        // removed
-    // The broker's, under its own mutex.
-    std::uint64_t listed = 0;  // the how-manieth it was; 0: not listed
-    QueueShell* listed_next = nullptr;
-    QueueShell* listed_previous = nullptr;
 
 private:
     ~QueueShell() = default;

@@ -11,6 +11,20 @@ namespace detail {
 
 // --- delivering --------------------------------------------------------------------------------
 
+// BLOCKED -- parents completed -> READY, or DELAYED, or BLOCKED by its key; all at the place it has
+// BLOCKED -- a parent is dead or failed -> DEAD
+inline void QueueCore::judge(Slot slot, Verdict verdict, const MessageId& parent, Instant now,
+                             Effects& effects) noexcept {
+    ensure(table_.records[slot].state == State::blocked);
+    see(now);
+    if (verdict == Verdict::wait) { return; }
+    table_.history(slot).ties.held_back = false;
+    take_out(slot);
+    if (verdict == Verdict::die) { return bury(slot, Reason{parent}, effects); }
+    if (ties(slot).line != none) { lines_.let_go(table_, slot); }
+    put_in(slot, table_.history(slot).at);
+}
+
 // READY -- lease -> LEASED
 inline Slot QueueCore::lease(Instant from) noexcept {
     const Slot slot = first_ready();
@@ -48,9 +62,10 @@ inline bool QueueCore::holds(Slot slot, std::uint64_t lease) const noexcept {
            table_.history(slot).lease == lease;
 }
 
-inline bool QueueCore::issued(Slot slot, std::uint64_t lease, std::uint64_t number) const noexcept {
+inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
+                               std::uint64_t number) const noexcept {
     return slot < fresh_ && start_.lease <= lease && lease < next_lease_ &&
-           start_.number <= number && number < next_number_;
+           issued_.has_drawn(number);
 }
 
 // --- settling ----------------------------------------------------------------------------------
@@ -144,7 +159,7 @@ inline void QueueCore::come_back(Slot slot, Where where, Instant due, std::strin
         return bury(slot, Reason{Cause::attempts_used_up, reason}, effects);
     }
     if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
-    if (where == Where::back) { table_.records[slot].place = next_number_++; }
+    if (where == Where::back) { table_.records[slot].place = issued_.draw(); }
     put_in(slot, due);
 }
 
@@ -154,6 +169,8 @@ inline void QueueCore::bury(Slot slot, const Reason& reason, Effects& effects) n
     table_.history(slot).reason = reason;
     become(slot, State::dead);
     dead_.push_back(table_.records, slot);
+    step_out_of_line(slot);
+    if (ties(slot).latch != none) { note(slot); }
     while (options_.dead_capacity && dead_.size() > *options_.dead_capacity) {
         remove(dead_.front(), Exit::purged, effects);
     }
@@ -172,7 +189,7 @@ inline bool QueueCore::step(const Due& limit, Effects& effects) noexcept {
             ++stats_.leases_run_out;
             fail_with(slot, Reason{Cause::lease_ran_out}, at_once, effects);
             break;
-        // READY, DELAYED -- time to live over -> gone: expired
+        // READY, DELAYED, BLOCKED -- time to live over -> gone: expired
         case Due::life: remove(slot, Exit::expired, effects); break;
         // DELAYED -- due -> READY, at the place it has
         case Due::delay:
@@ -196,11 +213,17 @@ inline void QueueCore::cancel(Slot slot, Effects& effects) noexcept {
     remove(slot, Exit::cancelled, effects);
 }
 
-// READY, DELAYED -- purge -> gone: purged
+// READY, DELAYED, BLOCKED -- purge -> gone: purged; one may make another of its key READY
 inline std::size_t QueueCore::purge(Effects& effects) noexcept {
     std::size_t purged = 0;
-    for (; !ready_.empty(); ++purged) { remove(first_ready(), Exit::purged, effects); }
-    for (; !delayed_.empty(); ++purged) { remove(delayed_.front(), Exit::purged, effects); }
+    const auto next = [this]() noexcept {
+        if (!ready_.empty()) { return first_ready(); }
+        return delayed_.empty() ? blocked_.front() : delayed_.front();
+    };
+    for (Slot slot = next(); slot != none; slot = next()) {
+        remove(slot, Exit::purged, effects);
+        ++purged;
+    }
     return purged;
 }
 
@@ -217,8 +240,8 @@ inline void QueueCore::take_dead(Slot slot, Effects& effects) noexcept {
     remove(slot, Exit::purged, effects);
 }
 
-// DEAD -- redrive -> READY, at the back
-inline void QueueCore::redrive(Slot slot, Instant now) noexcept {
+// DEAD -- redrive -> READY, or BLOCKED by its parents or its key; at the back
+inline void QueueCore::redrive(Slot slot, Instant now, bool held_back) noexcept {
     ensure(table_.records[slot].state == State::dead);
     now = see(now);
     ++stats_.redriven;
@@ -227,7 +250,10 @@ inline void QueueCore::redrive(Slot slot, Instant now) noexcept {
     history.failures = 0;
     history.attempts_before_redrive = history.attempts;
     history.expires = now + history.life;
-    table_.records[slot].place = next_number_++;
+    history.ties.held_back = held_back;
+    table_.records[slot].place = issued_.draw();
+    if (history.ties.line != none && !held_back) { lines_.join_again(table_, slot); }
+    if (history.ties.latch != none) { note(slot); }
     put_in(slot, at_once);
 }
 

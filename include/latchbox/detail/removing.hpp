@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <utility>
 
-#include "latchbox/detail/queue_shell.hpp"
+#include "latchbox/detail/judging.hpp"
 #include "latchbox/detail/slot_heap.hpp"
 #include "latchbox/detail/view.hpp"
 
@@ -17,16 +17,15 @@ namespace detail {
 template <class Msg, class Platform> class Removing {
 public:
     using Shell = QueueShell<Msg, Platform>;
+    using After = Aftermath<Msg, Platform>;
 
     static Result<void> cancel(Shell& shell, MessageId id) noexcept {
-        return with_message(shell, id,
-                            [&](QueueCore& core, Slot slot, const Moment&, Effects& effects) {
-                                if (core.record(slot).state == State::leased) {
-                                    return Errc::leased;
-                                }
-                                core.cancel(slot, effects);
-                                return Errc{};
-                            });
+        return with_message(
+            shell, id, [&](QueueCore& core, Slot slot, const Moment&, Effects& effects, After&) {
+                if (core.record(slot).state == State::leased) { return Errc::leased; }
+                core.cancel(slot, effects);
+                return Errc{};
+            });
     }
     static std::size_t purge(Shell& shell) noexcept {
         return count(shell,
@@ -38,16 +37,17 @@ public:
     }
     static Result<void> redrive(Shell& shell, MessageId id) noexcept {
         return with_message(shell, id,
-                            [&](QueueCore& core, Slot slot, const Moment& moment, Effects&) {
+                            [&](QueueCore& core, Slot slot, const Moment& moment, Effects&,
+                                After& after) LATCHBOX_UNCHECKED {
                                 if (core.record(slot).state != State::dead) {
                                     return Errc::unknown_message;
                                 }
-                                core.redrive(slot, moment.now);
-                                return Errc{};
+                                const bool redriven = redrive_one(shell, slot, moment.now, after);
+                                return redriven ? Errc{} : Errc::parent_failed;
                             });
     }
-    // All of them, in the order in which they were published. May throw std::bad_alloc, and then
-    // none is redriven.
+    // All whose parents allow it, in the order in which they were published, so that children
+    // follow their parents. May throw std::bad_alloc, and then none is redriven.
     static std::size_t redrive_all(Shell& shell) {
         SlotHeap<std::uint64_t>::Room room;
         for (;;) {
@@ -66,17 +66,19 @@ public:
             }
             SlotHeap<std::uint64_t> by_number;
             by_number.adopt(room);
-            for (Slot slot = core.first_dead(); slot != none; slot = core.next_dead(slot)) {
+            for (Slot slot = core.first_dead(); slot != none; slot = core.next_listed(slot)) {
                 by_number.insert(core.record(slot).number, slot);
             }
-            const std::size_t all = by_number.size();
+            After after;
+            std::size_t redriven = 0;
             while (!by_number.empty()) {
                 const Slot slot = by_number.front().item;
                 by_number.remove(slot);
-                core.redrive(slot, moment.now);
+                redriven += redrive_one(shell, slot, moment.now, after) ? 1U : 0U;
             }
-            shell.finish(moment, effects);
-            return all;
+            shell.conclude(moment, effects, after);
+            shell.act_on(after);
+            return redriven;
         }
     }
 
@@ -95,7 +97,7 @@ public:
                 continue;
             }
             for (Slot slot = dead != 0 ? shell.core.first_dead() : none; slot != none;
-                 slot = shell.core.next_dead(slot)) {
+                 slot = shell.core.next_listed(slot)) {
                 shell.lend(slot);
                 take(shell, slot);
             }
@@ -143,6 +145,21 @@ public:
     }
 
 private:
+    // Not if it would be dead on arrival again. [5.6]
+    static bool redrive_one(Shell& shell, Slot slot, Instant now, After& after) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        const std::uint32_t wait = shell.core.ties(slot).wait;
+        Verdict verdict = Verdict::go;
+        if (wait != none) {
+            Lock lock{shell.broker->latches.mutex};
+            verdict = shell.broker->latches.board.verdict_now(wait);
+        }
+        if (verdict == Verdict::die) { return false; }
+        shell.core.redrive(slot, now, verdict == Verdict::wait);
+        // Whoever is redriven after it has to see that.
+        Judging<Msg, Platform>::set_latches(shell, after);
+        return true;
+    }
     static Slot find_dead(const Shell& shell, MessageId id) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
         const Slot slot = find(shell, id);
@@ -155,19 +172,22 @@ private:
     template <class Act>
     static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept {
         Effects effects;
+        After after;
         const Moment moment = shell.enter(true);
         Errc refused = Errc::closed;
         if (!shell.is_closed()) {
             const Slot slot = find(shell, id);
-            refused = slot == none ? Errc::unknown_message : act(shell.core, slot, moment, effects);
+            refused = slot == none ? Errc::unknown_message
+                                   : act(shell.core, slot, moment, effects, after);
         }
-        shell.finish(moment, effects);
+        shell.conclude(moment, effects, after);
+        shell.act_on(after);
         if (refused != Errc{}) { return refused; }
         return {};
     }
     template <class Act> static std::size_t count(Shell& shell, Act&& act) noexcept {
         Effects effects;
-        const Moment moment = shell.enter();
+        const Moment moment = shell.enter(true);
         const std::size_t counted = shell.is_closed() ? 0 : act(shell.core, moment, effects);
         shell.finish(moment, effects);
         return counted;

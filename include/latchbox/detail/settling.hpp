@@ -145,7 +145,7 @@ private:
         } else if (!shell.core.holds(holder.slot, holder.lease) ||
                    shell.core.record(holder.slot).number != holder.number) {
             const bool issued =
-                holder.by_handle || shell.core.issued(holder.slot, holder.lease, holder.number);
+                holder.by_handle || shell.core.granted(holder.slot, holder.lease, holder.number);
             refused = issued ? Errc::lease_lost : Errc::unknown_message;
         }
         if (refused != Errc{}) {

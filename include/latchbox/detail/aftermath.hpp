@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "latchbox/detail/bodies.hpp"
+#include "latchbox/detail/latches.hpp"
+#include "latchbox/detail/waiters.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// What a call has still to do when it holds no lock any more: destroy bodies, wake who was served,
+// see to the children of those whose latches changed. Chains through the things themselves, so it
+// needs no memory.
+template <class Msg, class Platform> struct Aftermath {
+    Cell<Msg, Platform>* doomed = nullptr;
+    std::uint64_t doomed_count = 0;
+    Waiter<Platform>* ended = nullptr;
+    bool idle = false;  // nothing is left to settle, and somebody wants to know
+    // Of latches that were set, if any were: what that means for others.
+    struct Latched {
+        LatchBoard::Work work;
+        Moment moment;       // when they were set, and from when leases count that come of it
+        bool exact = false;  // whether that can judge if a wait is over
+    };
+    std::optional<Latched> latched;
+
+    [[nodiscard]] bool nothing() const noexcept {
+        return doomed == nullptr && ended == nullptr && !idle && !latched;
+    }
+    void doom(Cell<Msg, Platform>& cell) noexcept {
+        cell.next_doomed = doomed;
+        doomed = &cell;
+        ++doomed_count;
+    }
+    void end(Waiter<Platform>& waiter, Errc ending) noexcept {
+        waiter.ending = ending;
+        waiter.next = ended;
+        ended = &waiter;
+    }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <optional>
+#include <utility>
+
+#include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/waiting.hpp"
+#include "latchbox/result.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// How somebody asks for a latch, and waits for it. [5.8]
+template <class Msg, class Platform> class Asking {
+public:
+    using Shell = QueueShell<Msg, Platform>;
+    using Broker = BrokerShell<Msg, Platform>;
+
+    // A latch that is held on the board; or none, where the answer cannot change any more.
+    struct Asked {
+        Reference<Broker> broker;
+        MessageId id;
+        std::uint32_t latch = none;
+        LatchState state = LatchState::pending;  // pending: unknown
+
+        [[nodiscard]] Result<LatchState> answer() const noexcept {
+            if (state == LatchState::pending) { return Errc::unknown_message; }
+            return state;
+        }
+        void hold() const noexcept {
+            if (latch == none) { return; }
+            Lock lock{broker->latches.mutex};
+            broker->latches.board.hold(latch);
+        }
+        void let_go() const noexcept {
+            if (latch == none) { return; }
+            Lock lock{broker->latches.mutex};
+            broker->latches.board.let_go(latch);
+        }
+    };
+
+    // Makes the latch of a message that is held. May throw std::bad_alloc.
+    [[nodiscard]] static Asked ask(Broker& broker, const MessageId& id) {
+        Asked asked{Reference<Broker>::to(broker), id, none, LatchState::pending};
+        if (IdParts::issuer(id) == broker.latches.issuer) {
+            ask_for_gate(asked);
+            return asked;
+        }
+        for (;;) {
+            if (!broker.is_closed()) { broker.arrive(false); }
+            const Reference<Shell> queue = broker.find(IdParts::issuer(id));
+            if (!queue) {
+                asked.state = state_of(broker.past(id));
+                return asked;
+            }
+            if (try_ask(broker, *queue, asked)) { return asked; }
+        }
+    }
+
+    [[nodiscard]] static Result<LatchState> state(const Asked& asked) noexcept {
+        if (!asked.broker->is_closed()) { asked.broker->arrive(true); }
+        if (asked.latch == none) { return asked.answer(); }
+        Lock lock{asked.broker->latches.mutex};
+        return asked.broker->latches.board.state(asked.latch);
+    }
+
+    [[nodiscard]] static Result<LatchState> wait(const Asked& asked, std::optional<Duration> length,
+                                                 const typename Platform::StopToken& stop) noexcept
+        LATCHBOX_UNCHECKED {
+        Broker& broker = *asked.broker;
+        if (stop.stop_requested()) { return Errc::cancelled; }
+        if (broker.is_closed()) { return Errc::closed; }
+        if (length && length->is_negative()) { return Errc::invalid_option; }
+        if (asked.latch == none) { return asked.answer(); }
+        const Instant now = broker.arrive(true).now;
+        broker.latches.mutex.lock();
+        const LatchState state = broker.latches.board.state(asked.latch);
+        if (state != LatchState::pending || broker.is_closed()) {
+            broker.latches.mutex.unlock();
+            if (broker.is_closed()) { return Errc::closed; }
+            return state;
+        }
+        LatchWaiter<Platform> waiter;
+        if (length) { waiter.until = waiter.sleep.until = now + *length; }
+        const Errc ended = wait_for_latch(broker, asked.latch, waiter, stop, now);
+        if (ended != Errc{}) { return ended; }
+        return waiter.state;
+    }
+
+private:
+    // False if memory had to be made first, and one has to look again.
+    static bool try_ask(Broker& broker, Shell& queue, Asked& asked) LATCHBOX_UNCHECKED {
+        queue.mutex.lock();
+        const std::uint64_t number = IdParts::number(asked.id);
+        const Slot slot = queue.core.find(IdParts::slot(asked.id), number);
+        if (slot == none) {
+            asked.state = state_of(broker.past(queue, asked.id));
+            return true;
+        }
+        if (broker.is_closed()) {
+            queue.mutex.unlock();
+            asked.state = LatchState::failed;
+            return true;
+        }
+        if (const auto lacking = queue.core.of_history(slot)) {
+            queue.grow(lacking);
+            return false;
+        }
+        {
+            Lock lock{broker.latches.mutex};
+            asked.latch = Judging<Msg, Platform>::latch_of(queue, slot);
+            if (asked.latch != none) { broker.latches.board.hold(asked.latch); }
+        }
+        queue.mutex.unlock();
+        if (asked.latch == none) { broker.latches.grow(&LatchBoard::latches); }
+        return asked.latch != none;
+    }
+    static LatchState state_of(const Issued::Past& past) noexcept {
+        if (past.state == MessageState::completed) { return LatchState::completed; }
+        return past.state == MessageState::failed ? LatchState::failed : LatchState::pending;
+    }
+    static void ask_for_gate(Asked& asked) noexcept {
+        auto& latches = asked.broker->latches;
+        Lock lock{latches.mutex};
+        asked.latch = latches.board.find_gate(asked.id);
+        if (asked.latch != none) { return latches.board.hold(asked.latch); }
+        asked.state = state_of(latches.gates.past(IdParts::number(asked.id)));
+    }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/slot_heap.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// How messages that are about to be published come to wait for their parents. Each is linked to
+// each parent while that parent's queue is held, one queue at a time; from then on the latch board
+// keeps it informed, accepted or not, so that it does not matter who is first. [5.4] What was not
+// accepted is taken off the board again.
+template <class Msg, class Platform> class Linking {
+public:
+    using Shell = QueueShell<Msg, Platform>;
+    using Broker = BrokerShell<Msg, Platform>;
+
+    explicit Linking(Broker& broker) noexcept : broker_{broker} {}
+    Linking(const Linking&) = delete;
+    Linking& operator=(const Linking&) = delete;
+    ~Linking() {
+        if (first_ == none) { return; }
+        LatchBoard::Work work;
+        {
+            Lock lock{broker_.latches.mutex};
+            while (first_ != none) { broker_.latches.board.leave(pop(), work); }
+        }
+        broker_.carry_out(work, {});
+    }
+
+    // `count` messages with the same parents. May throw std::bad_alloc; `unknown_parent`, `closed`.
+    Errc link(std::size_t count, const std::vector<MessageId>& parents, OnParentFailure policy) {
+        const std::vector<bool> named_before = repeated(parents);
+        for (; count != 0; --count) { begin(policy); }
+        for (std::size_t i = 0; i < parents.size(); ++i) {
+            if (!named_before.empty() && named_before[i]) { continue; }
+            const Errc failed = IdParts::issuer(parents[i]) == broker_.latches.issuer
+                                    ? link_to_gate(parents[i])
+                                    : link_to_message(parents[i]);
+            if (failed != Errc{}) { return failed; }
+        }
+        return Errc{};
+    }
+    [[nodiscard]] bool any() const noexcept { return first_ != none; }
+
+    // The next message is accepted as `child`: what its parents say, and its wait, if they have not
+    // all completed. Its queue is held.
+    void attach(const MessageId& child, Wishes& wishes) noexcept {
+        Lock lock{broker_.latches.mutex};
+        LatchBoard& board = broker_.latches.board;
+        const std::uint32_t wait = pop();
+        wishes.verdict = board.attach(wait, child);
+        wishes.parent = board.blame(wait);
+        wishes.wait = wait;
+        if (!board.is_over(wait)) { return; }
+        board.end(wait);
+        wishes.wait = none;
+    }
+
+private:
+    // Which of them were named before; empty if there is no question.
+    static std::vector<bool> repeated(const std::vector<MessageId>& parents) {
+        struct Key {
+            MessageId id;
+            std::uint32_t at;
+            bool operator<(const Key& other) const noexcept {
+                return id != other.id ? id < other.id : at < other.at;
+            }
+        };
+        std::vector<bool> repeated;
+        if (parents.size() < 2) { return repeated; }
+        repeated.resize(parents.size());
+        auto room = SlotHeap<Key>::make(parents.size());
+        SlotHeap<Key> sorted;
+        sorted.adopt(room);
+        for (std::uint32_t i = 0; i < parents.size(); ++i) { sorted.insert({parents[i], i}, i); }
+        for (Key last = sorted.front().key; !sorted.empty();) {
+            const Key next = sorted.front().key;
+            repeated[next.at] = next.at != last.at && next.id == last.id;
+            last = next;
+            sorted.remove(next.at);
+        }
+        return repeated;
+    }
+
+    void begin(OnParentFailure policy) {
+        for (;;) {
+            Lock lock{broker_.latches.mutex};
+            LatchBoard& board = broker_.latches.board;
+            if (board.waits.has_room()) {
+                const std::uint32_t wait = board.begin(policy);
+                (first_ == none ? first_ : board.waits[last_].next) = wait;
+                last_ = wait;
+                ++count_;
+                return;
+            }
+            lock.unlock();
+            broker_.latches.grow(&LatchBoard::waits);
+        }
+    }
+    std::uint32_t pop() noexcept LATCHBOX_REQUIRES(broker_.latches.mutex) {
+        --count_;
+        return std::exchange(first_, broker_.latches.board.waits[first_].next);
+    }
+
+    Errc link_to_message(const MessageId& parent) {
+        for (;;) {
+            const Reference<Shell> queue = broker_.find(IdParts::issuer(parent));
+            if (!queue) { return link_to_past(parent, broker_.past(parent)); }
+            Shell& shell = *queue;
+            shell.enter();
+            if (broker_.is_closed()) {
+                shell.mutex.unlock();
+                return Errc::closed;
+            }
+            const Slot slot = shell.core.find(IdParts::slot(parent), IdParts::number(parent));
+            if (slot == none) { return link_to_past(parent, broker_.past(shell, parent)); }
+            if (const auto lacking = shell.core.of_history(slot)) {
+                shell.grow(lacking);
+                continue;
+            }
+            const auto lacking = link_to_held(shell, slot);
+            shell.mutex.unlock();
+            if (lacking == Lacking::nothing) { return Errc{}; }
+            grow(lacking);
+        }
+    }
+    Errc link_to_past(const MessageId& parent, const Issued::Past& past) noexcept {
+        const bool failed = past.state == MessageState::failed;
+        if (!failed) {
+            return past.state == MessageState::completed ? Errc{} : Errc::unknown_parent;
+        }
+        Lock lock{broker_.latches.mutex};
+        each([&](LatchBoard& board, std::uint32_t wait) { board.lose(wait, parent); });
+        return Errc{};
+    }
+    Errc link_to_gate(const MessageId& gate) {
+        for (;;) {
+            Lock lock{broker_.latches.mutex};
+            LatchBoard& board = broker_.latches.board;
+            const std::uint32_t at = board.find_gate(gate);
+            const Issued::Past past = broker_.latches.gates.past(IdParts::number(gate));
+            const bool pending = at != none && board.latches[at].state == LatchState::pending;
+            if (!pending) {
+                lock.unlock();
+                return link_to_past(gate, past);
+            }
+            if (board.edges.has_room(count_)) {
+                each([at](LatchBoard& b, std::uint32_t wait) { b.link(wait, at); });
+                return Errc{};
+            }
+            lock.unlock();
+            grow(Lacking::edges);
+        }
+    }
+
+    enum class Lacking : std::uint8_t { nothing, latches, edges };
+    // The queue is held.
+    Lacking link_to_held(Shell& shell, Slot slot) noexcept LATCHBOX_UNCHECKED {
+        Lock lock{broker_.latches.mutex};
+        LatchBoard& board = broker_.latches.board;
+        if (!board.edges.has_room(count_)) { return Lacking::edges; }
+        const std::uint32_t latch = Judging<Msg, Platform>::latch_of(shell, slot);
+        if (latch == none) { return Lacking::latches; }
+        each([latch](LatchBoard& b, std::uint32_t wait) { b.link(wait, latch); });
+        return Lacking::nothing;
+    }
+    void grow(Lacking lacking) {
+        if (lacking == Lacking::edges) { broker_.latches.grow(&LatchBoard::edges); }
+        if (lacking == Lacking::latches) { broker_.latches.grow(&LatchBoard::latches); }
+    }
+    template <class Act> void each(Act&& act) noexcept LATCHBOX_REQUIRES(broker_.latches.mutex) {
+        LatchBoard& board = broker_.latches.board;
+        for (std::uint32_t wait = first_; wait != none; wait = board.waits[wait].next) {
+            act(board, wait);
+        }
+    }
+
+    Broker& broker_;
+    std::uint32_t first_ = none;  // waits, in the order of the messages
+    std::uint32_t last_ = none;
+    std::size_t count_ = 0;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox
