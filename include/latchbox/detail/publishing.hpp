@@ -312,21 +312,28 @@ private:
         QueueCore& core = shell_.core;
         After after;
         core.make_room(0, effects_);
-        Wishes wishes{options_.priority, options_.delay, options_.expires_in};
-        if (has_key()) { wishes.key = options_.key, wishes.key_text = &tied_->key; }
         while (!slots.empty()) {
             const Slot slot = slots.pop_front(core.records());
-            if (tied_ != nullptr && tied_->linking.any()) {
-                tied_->linking.attach(IdParts::message(shell_.number(), core.issued().next(), slot),
-                                      wishes);
-            }
-            const auto number = core.accept(slot, wishes, moment_.now, effects_);
+            const std::uint64_t number =
+                has_history() ? accept_with_wishes(slot)
+                              : core.accept_plain(slot, options_.priority, moment_.now, effects_);
             *ids++ = IdParts::message(shell_.number(), number, slot);
             if (!shell_.holds_bodies) { shell_.drop(slot, after); }
         }
         shell_.conclude(moment_, effects_, after);
         shell_.act_on(after);
     }
+    std::uint64_t accept_with_wishes(Slot slot) noexcept LATCHBOX_REQUIRES(shell_.mutex) {
+        QueueCore& core = shell_.core;
+        Wishes wishes{options_.priority, options_.delay, options_.expires_in};
+        if (has_key()) { wishes.key = options_.key, wishes.key_text = &tied_->key; }
+        if (tied_ != nullptr && tied_->linking.any()) {
+            const auto id = IdParts::message(shell_.number(), core.issued().next(), slot);
+            tied_->linking.attach(id, wishes);
+        }
+        return core.accept(slot, wishes, moment_.now, effects_);
+    }
+
     Shell& shell_;
     const PublishOptions& options_;
     const StopToken& stop_;

@@ -133,7 +133,11 @@ public:
     Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
     Slot reserve_fresh() noexcept { return reserve(fresh_++); }
     void withdraw(Slot slot) noexcept;
+    // Returns the number of its id.
     std::uint64_t accept(Slot slot, const Wishes& wishes, Instant now, Effects& effects) noexcept;
+    // One that has no wish but its priority: it needs no history, and is not tied to others.
+    std::uint64_t accept_plain(Slot slot, std::uint8_t priority, Instant now,
+                               Effects& effects) noexcept;
     // Room for a publisher who waited for it, until he comes and reserves; he then gives it back.
     void promise(std::size_t count) noexcept { reserved_ += count; }
     void redeem(std::size_t count) noexcept { reserved_ -= count; }
@@ -273,6 +277,7 @@ private:
 
     Slot take_vacant() noexcept { return vacant_.pop_front(table_.records); }
     Slot reserve(Slot slot) noexcept;
+    std::uint64_t enroll(Slot slot, std::uint8_t priority) noexcept;
     void give_history(Slot slot) noexcept;
     void become(Slot slot, State state) noexcept;
     void take_out(Slot slot) noexcept;

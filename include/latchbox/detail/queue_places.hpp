@@ -82,25 +82,45 @@ inline void QueueCore::withdraw(Slot slot) noexcept {
     vacate(slot);
 }
 
-inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant now,
-                                       Effects& effects) noexcept {
+inline std::uint64_t QueueCore::enroll(Slot slot, std::uint8_t priority) noexcept {
     Record& record = table_.records[slot];
     ensure(record.state == State::reserved);
-    now = see(now);
     --reserved_;
     ++stats_.accepted;
     record.number = record.place = issued_.draw();
-    record.priority = wishes.priority;
-    const bool tied = wishes.wait != none || !wishes.key.empty();
-    if (tied || wishes.delay > Duration{} || !wishes.life.is_never()) {
-        give_history(slot);
-        History& history = table_.history(slot);
-        history.life = wishes.life;
-        history.expires = now + wishes.life;
-        history.ties.wait = wishes.wait;
-        history.ties.held_back = wishes.verdict == Verdict::wait;
-        if (!wishes.key.empty()) { lines_.join(table_, slot, wishes.key, *wishes.key_text); }
+    record.priority = priority;
+    return record.number;
+}
+
+inline std::uint64_t QueueCore::accept_plain(Slot slot, std::uint8_t priority, Instant now,
+                                             Effects& effects) noexcept {
+    see(now);
+    const std::uint64_t number = enroll(slot, priority);
+    if (ended_) {
+        leave(slot, Exit::purged, effects);
+    } else {
+        become(slot, State::ready);
+        ready_.insert(table_, slot);
     }
+    return number;
+}
+
+inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant now,
+                                       Effects& effects) noexcept {
+    const bool tied = wishes.wait != none || !wishes.key.empty();
+    if (!tied && wishes.verdict == Verdict::go && wishes.delay <= Duration{} &&
+        wishes.life.is_never()) {
+        return accept_plain(slot, wishes.priority, now, effects);
+    }
+    now = see(now);
+    const std::uint64_t number = enroll(slot, wishes.priority);
+    give_history(slot);
+    History& history = table_.history(slot);
+    history.life = wishes.life;
+    history.expires = now + wishes.life;
+    history.ties.wait = wishes.wait;
+    history.ties.held_back = wishes.verdict == Verdict::wait;
+    if (!wishes.key.empty()) { lines_.join(table_, slot, wishes.key, *wishes.key_text); }
     if (ended_) {
         leave(slot, Exit::purged, effects);
     } else if (wishes.verdict == Verdict::die) {
@@ -108,7 +128,7 @@ inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant 
     } else {
         put_in(slot, wishes.delay > Duration{} ? now + wishes.delay : at_once);
     }
-    return record.number;
+    return number;
 }
 
 // --- where a message stands --------------------------------------------------------------------

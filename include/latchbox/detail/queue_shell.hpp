@@ -103,7 +103,7 @@ public:
     void act_on(After& after) noexcept {
         if (!after.nothing()) { act_on_all(after); }
     }
-    void act_on_all(After& after) noexcept {
+    [[gnu::noinline]] void act_on_all(After& after) noexcept {  // seldom is anything left
         if (after.latched) { return act_on_latches(after); }
         if (after.idle) { broker->became_idle(*this); }
         wake(after);

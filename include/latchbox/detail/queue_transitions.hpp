@@ -28,8 +28,12 @@ inline void QueueCore::judge(Slot slot, Verdict verdict, const MessageId& parent
 // READY -- lease -> LEASED
 inline Slot QueueCore::lease(Instant from) noexcept {
     const Slot slot = first_ready();
-    take_out(slot);
-    if (!table_.has_history(slot)) { give_history(slot); }
+    if (table_.has_history(slot)) {
+        take_out(slot);
+    } else {
+        ready_.remove(table_, slot);
+        give_history(slot);
+    }
     History& history = table_.history(slot);
     stats_.redelivered += history.attempts != 0 ? 1U : 0U;
     ++stats_.delivered;
