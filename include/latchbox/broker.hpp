@@ -17,6 +17,7 @@
 #include "latchbox/latch.hpp"
 #include "latchbox/queue.hpp"
 #include "latchbox/stats.hpp"
+#include "latchbox/subject.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -71,13 +72,13 @@ public:
 
     /// The queue of this name: the one that is there, or made with defaults.
     [[nodiscard]] Queue queue(std::string_view name) const {
-        detail::require_name(name);
+        detail::require(check_subject(name));
         return wrap(shell_->find_or_make(name, {}));
     }
     /// The queue of this name, made with these options if there is none; one that is there must
     /// have the same.
     [[nodiscard]] Queue queue(std::string_view name, const QueueOptions& options) {
-        detail::require_name(name);
+        detail::require(check_subject(name));
         detail::require_usable(options, Platform::can_wait);
         auto found = shell_->find_or_make(name, options);
         detail::require_same(found->options, options);

@@ -38,6 +38,7 @@ struct QueueStats;
 struct BrokerStats;
 struct CloseReport;
 struct Explanation;
+struct NameCheck;
 
 template <class Msg, class Platform = Threads> class Broker;
 template <class Msg, class Platform = Threads> class Consumer;

@@ -21,5 +21,6 @@
 #include "latchbox/result.hpp"
 #include "latchbox/states.hpp"
 #include "latchbox/stats.hpp"
+#include "latchbox/subject.hpp"
 #include "latchbox/time.hpp"
 #include "latchbox/version.hpp"

@@ -10,7 +10,6 @@
 
 #include "latchbox/detail/cascade.hpp"
 #include "latchbox/detail/issuers.hpp"
-#include "latchbox/detail/names.hpp"
 
 namespace latchbox {
 inline namespace v0 {

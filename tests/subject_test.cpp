@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
-#include "latchbox/detail/names.hpp"
+#include "latchbox/subject.hpp"
 
 #include <cstddef>
 #include <stdexcept>
@@ -11,8 +11,9 @@
 
 namespace {
 
-using latchbox::detail::name_fault;
-using latchbox::detail::require_name;
+using latchbox::check_pattern;
+using latchbox::check_subject;
+using latchbox::Errc;
 
 struct Bad {
     std::string name;
@@ -67,8 +68,9 @@ const Bad bad[] = {
 TEST_CASE("a bad name is told by its first broken rule and where that is [7.1]") {
     for (const Bad& expected : bad) {
         INFO("name: ", expected.name);
-        const auto fault = name_fault(expected.name);
-        REQUIRE(fault);
+        const auto fault = check_subject(expected.name);
+        REQUIRE_FALSE(fault);
+        CHECK(fault == Errc::invalid_name);
         CHECK(std::string{fault.rule} == expected.rule);
         CHECK(fault.position == expected.position);
     }
@@ -79,7 +81,7 @@ TEST_CASE("requiring a bad name throws its rule and position [7.1]") {
         const std::string expected = rule + ", at position " + std::to_string(position);
         std::string said;
         try {
-            require_name(name);
+            latchbox::detail::require(check_subject(name));
         } catch (const std::invalid_argument& error) { said = error.what(); }
         CHECK(said == "latchbox: " + expected);
     }
@@ -96,8 +98,9 @@ TEST_CASE("a good name is neither refused nor thrown at, whatever its bytes [7.1
                                 std::string(253, 'y') + ".z"};
     for (const auto& name : good) {
         INFO("name: ", name);
-        CHECK_FALSE(name_fault(name));
-        CHECK_NOTHROW(require_name(name));
+        CHECK(check_subject(name));
+        CHECK(check_pattern(name));
+        CHECK_NOTHROW(latchbox::detail::require(check_subject(name)));
     }
 }
 
@@ -107,7 +110,45 @@ TEST_CASE("every single byte is a name, but for dot, blank, wildcards and contro
         const bool control_character = byte < 0x20 || byte == 0x7f;
         const bool refused =
             control_character || std::string_view{". *>"}.find(c) != std::string::npos;
-        CHECK(static_cast<bool>(name_fault({&c, 1})) == refused);
+        CHECK(check_subject({&c, 1}).has_value() != refused);
+    }
+}
+
+TEST_CASE("a good pattern has its wildcards as whole tokens, and '>' at its end [6.1]") {
+    for (const char* const good : {"*", ">", "*.*", "*.>", "a.*.b", "a.>", "*.a", "a.*.>"}) {
+        CAPTURE(good);
+        CHECK(check_pattern(good));
+        CHECK_FALSE(check_subject(good));
+    }
+    const std::string own = "a wildcard is a token of its own";
+    const std::string last = "'>' stands at the end";
+    const Bad patterns[] = {
+        {"a*", own, 1},
+        {"*a", own, 0},
+        {"a.b*.c", own, 3},
+        {"a>", own, 1},
+        {">.a", last, 0},
+        {"a.>.b", last, 2},
+        {">.>", last, 0},
+        {"**", own, 0},
+        {"*>", own, 0},
+        {"", bad[0].rule, 0},
+        {"*..a", token, 2},
+        {".*", token, 0},
+        {"*.", token, 2},
+        {"* .a", own, 0},
+        {"a b.*", blank, 1},
+        {"*.a b", blank, 3},
+        {"a*.b c", own, 1},
+        {tokens(16) + ".>", "a name has at most 16 tokens", 32},
+        {std::string(256, '*'), "a name has at most 255 bytes", 255},
+    };
+    for (const Bad& expected : patterns) {
+        CAPTURE(expected.name);
+        const auto fault = check_pattern(expected.name);
+        REQUIRE(fault == Errc::invalid_name);
+        CHECK(std::string{fault.rule} == expected.rule);
+        CHECK(fault.position == expected.position);
     }
 }
 
