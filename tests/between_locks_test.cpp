@@ -4,8 +4,10 @@
 // What may happen while a publish has let go of the lock: to make room, or to move a body whose
 // move may throw. And what a cheap look at the clock must not decide.
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include <doctest/doctest.h>
 
 #include "latchbox/detail/access.hpp"
+#include "latchbox/detail/latch_audit.hpp"
 #include "latchbox/latchbox.hpp"
 #include "support/failing_new.hpp"
 #include "support/watched_threads.hpp"
@@ -23,6 +26,7 @@ using namespace std::chrono_literals;
 using latchbox::Duration;
 using latchbox::Errc;
 using latchbox::Instant;
+using latchbox::LatchState;
 using latchbox::detail::Access;
 
 template <class Queue> const char* audit(const Queue& queue) { return Access::core(queue).audit(); }
@@ -145,6 +149,88 @@ TEST_CASE("a time to live is not judged by a glance when a delivery comes back [
     }
 }
 
+// A parent and a gate, and children of theirs that expire, or are due, at 100.
+struct FamilyInFog {
+    Foggy clock;
+    latchbox::Broker<int> broker{{.clock = &clock}};
+    latchbox::Queue<int> parents = broker.queue("parents");
+    latchbox::Queue<int> children = broker.queue("children");
+    latchbox::Gate<int> gate = broker.gate(1);
+    latchbox::MessageId parent = parents.publish(1).value();
+    latchbox::Delivery<int> held = parents.try_fetch().value();
+
+    [[nodiscard]] latchbox::MessageId publish(const latchbox::PublishOptions& options) const {
+        return children.publish(2, options).value();
+    }
+    [[nodiscard]] std::uint64_t in(latchbox::detail::State state) const {
+        return Access::core(children).in(state);
+    }
+};
+
+TEST_CASE("what parents mean for their children is not judged by a glance [4.3] [5.4]") {
+    using latchbox::detail::State;
+    for (const std::int64_t instant : {65, 69, 70, 71, 89, 90, 91, 99, 100, 101, 109, 110, 111}) {
+        const bool over = instant >= 100;
+        CAPTURE(instant);
+        for (const int way : {0, 1, 2, 3, 4}) {
+            CAPTURE(way);
+            FamilyInFog f;
+            const bool by_gate = way == 2 || way == 3;
+            const auto waited_for = by_gate ? f.gate.id() : f.parent;
+            const auto child =
+                f.publish({.parents = {waited_for}, .expires_in = Duration::nanoseconds(100)});
+            const auto delayed =
+                f.publish({.parents = {waited_for}, .delay = Duration::nanoseconds(100)});
+            const auto latch = f.broker.latch(child);
+            f.clock.at = instant;
+            const bool dies = way == 1 || way == 3;
+            switch (way) {
+                case 0: CHECK(f.held.ack()); break;
+                case 1: CHECK(f.held.reject()); break;
+                case 2: CHECK(f.gate.count_down()); break;
+                case 3: CHECK(f.gate.fail()); break;
+                default: CHECK(f.held.take()); break;
+            }
+            // By the cores alone: nobody asks the clock again.
+            CHECK(Access::core(f.children).stats().expired == (over ? 1U : 0U));
+            CHECK(f.in(State::dead) == (dies ? (over ? 1U : 2U) : 0U));
+            if (!dies && !over) { CHECK(f.in(State::delayed) == 1); }
+            CHECK(latch.state().value() == (over   ? LatchState::failed
+                                            : dies ? LatchState::dead
+                                                   : LatchState::pending));
+            if (!dies) {
+                const auto expected =
+                    over ? latchbox::MessageState::ready : latchbox::MessageState::delayed;
+                CHECK(f.broker.explain(delayed).state == expected);
+            }
+        }
+    }
+}
+
+TEST_CASE("a latch is not asked by a glance, nor is a reason [4.3] [5.8] [5.9]") {
+    for (const std::int64_t instant : {69, 70, 95, 99, 100, 105, 110, 111}) {
+        CAPTURE(instant);
+        const auto expected = instant >= 100 ? LatchState::failed : LatchState::pending;
+        for (const int way : {0, 1, 2, 3}) {
+            CAPTURE(way);
+            FamilyInFog f;
+            const auto mortal = f.publish({.expires_in = Duration::nanoseconds(100)});
+            const auto latch = f.broker.latch(mortal);
+            f.clock.at = instant;
+            if (way == 0) { CHECK(latch.state().value() == expected); }
+            if (way == 1) { CHECK(f.broker.latch(mortal).state().value() == expected); }
+            if (way == 2) {
+                const auto state = f.broker.explain(mortal).state;
+                CHECK((state == latchbox::MessageState::failed) == (instant >= 100));
+            }
+            if (way == 3) {
+                const auto waited = latch.wait_for(Duration{});
+                CHECK((waited ? *waited : LatchState::pending) == expected);
+            }
+        }
+    }
+}
+
 using Platform = support::WatchedThreads;
 
 TEST_CASE("a clock that says never makes nobody late who waits for ever [4.9] [7.6]") {
@@ -158,6 +244,295 @@ TEST_CASE("a clock that says never makes nobody late who waits for ever [4.9] [7
     broker.close();
     waiting.join();
     CHECK(ended == Errc::closed);
+}
+
+// --- between the link to a parent and the acceptance of its child --------------------------------
+
+using latchbox::MessageId;
+using latchbox::OnParentFailure;
+
+// As `Slow`, but copied; where a copy is made others may act.
+struct SlowCopy {
+    explicit SlowCopy(int n) : number{n} {}
+    SlowCopy(const SlowCopy& other) : number{other.number} {
+        if (meanwhile != nullptr) { std::exchange(meanwhile, nullptr)(); }
+    }
+    ~SlowCopy() {}
+    int number;
+    inline static void (*meanwhile)() = nullptr;
+};
+
+// Three parents in three places, one of them leased, and a queue for their child.
+template <class Msg> struct Family {
+    latchbox::ManualClock clock;
+    latchbox::Broker<Msg> broker{{.clock = &clock}};
+    latchbox::Queue<Msg> a = broker.queue("a", {.lease = 10s});
+    latchbox::Queue<Msg> c = broker.queue("c", {.outcome_memory = memory});
+    latchbox::Queue<Msg> home = broker.queue("home");
+    latchbox::Gate<Msg> gate = broker.gate(1);
+    MessageId leased = a.publish(Msg{1}).value();
+    latchbox::Delivery<Msg> held = a.try_fetch().value();
+    MessageId ready = c.publish(Msg{2}, {.expires_in = 15s}).value();
+    MessageId plain = c.publish(Msg{3}).value();
+    std::vector<latchbox::Gate<Msg>> gates;
+    latchbox::PublishOptions options{.parents = {ready, gate.id(), leased, ready}, .key = "k"};
+    latchbox::Result<MessageId> child{Errc::empty};
+
+    inline static std::size_t memory = 100;
+};
+
+template <class Msg> struct Event {
+    const char* name;
+    void (*happen)(Family<Msg>&);
+};
+
+template <class Msg> std::vector<Event<Msg>> events() {
+    using F = Family<Msg>;
+    return {
+        {"nothing", [](F&) {}},
+        {"a parent is acked", [](F& f) { f.held.ack(); }},
+        {"a parent is rejected", [](F& f) { f.held.reject(); }},
+        {"a parent is rejected, and cancelled",
+         [](F& f) {
+             f.held.reject();
+             f.a.cancel(f.leased);
+         }},
+        {"a parent is rejected, and redriven",
+         [](F& f) {
+             f.held.reject();
+             f.a.dead_letters().redrive();
+         }},
+        {"a parent is rejected, redriven, and acked",
+         [](F& f) {
+             f.held.reject();
+             f.a.dead_letters().redrive();
+             static_cast<void>(f.a.pop());
+         }},
+        {"all parents complete",
+         [](F& f) {
+             f.held.ack();
+             static_cast<void>(f.c.pop());
+             f.gate.count_down();
+         }},
+        {"the gate fails", [](F& f) { f.gate.fail("no"); }},
+        {"a parent is purged", [](F& f) { f.c.purge(); }},
+        {"a parent is purged, and its place taken",
+         [](F& f) {
+             f.c.purge();
+             static_cast<void>(f.c.publish(Msg{3}));
+         }},
+        {"time goes by",
+         [](F& f) {
+             f.clock.advance(1min);
+             f.broker.poll();
+         }},
+        {"the queue of a parent is removed", [](F& f) { f.broker.remove("c"); }},
+        {"the queue of a leased parent is removed", [](F& f) { f.broker.remove("a"); }},
+        {"the queue of the child is removed", [](F& f) { f.broker.remove("home"); }},
+        {"the queue of the child is replaced",
+         [](F& f) {
+             f.broker.remove("home");
+             static_cast<void>(f.broker.queue("home").publish(Msg{3}));
+         }},
+        {"the broker closes", [](F& f) { f.broker.close(); }},
+    };
+}
+
+template <class Msg> std::string picture(Family<Msg>& f) {
+    std::string text;
+    const auto say = [&text](std::uint64_t number) { text += std::to_string(number) + ' '; };
+    say(f.child ? 0 : static_cast<std::uint64_t>(f.child.error()));
+    const auto name = [&](const MessageId& id) {
+        return id == f.ready ? "r" : id == f.leased ? "l" : id == f.gate.id() ? "g" : "-";
+    };
+    if (f.child) {
+        const auto why = f.broker.explain(*f.child);
+        text += std::to_string(static_cast<int>(why.state)) + name(why.reason.parent()) + why.key;
+        for (const auto& parent : why.parents) {
+            text.append(name(parent.id)).append(to_string(parent.state));
+        }
+        const auto state = f.broker.latch(*f.child).state();
+        text += state ? to_string(*state) : to_string(state.error());
+    }
+    for (const auto& queue : {f.a, f.c, f.home}) {
+        const auto stats = queue.stats();
+        text += '\n' + queue.name() + ' ';
+        for (const auto count :
+             {stats.blocked, stats.delayed, stats.ready, stats.leased, stats.dead, stats.accepted,
+              stats.completed, stats.expired, stats.purged, stats.cancelled, stats.refused}) {
+            say(count);
+        }
+        const char* const broken = audit(queue);
+        text += broken == nullptr ? "" : broken;
+    }
+    const auto& board = Access::shell(f.home).broker->latches.board;
+    const char* const broken = board.audit();
+    text += broken == nullptr ? "" : broken;
+    const bool closed = f.broker.queue("a").try_fetch() == Errc::closed;
+    if (!closed) { say(board.edges.in_use()), say(board.waits.in_use()); }
+    return text;
+}
+
+// What happens in the middle of the current publish, at the allocation so many from now.
+template <class Msg> struct Middle {
+    inline static Family<Msg>* family = nullptr;
+    inline static void (*event)(Family<Msg>&) = nullptr;
+    inline static int countdown = 0;
+    static void happen() { std::exchange(event, nullptr)(*family); }
+    static void tick() {
+        if (countdown-- == 0) { return happen(); }
+        support::FailingNew::meanwhile(tick);
+    }
+};
+
+template <class Msg> void publish(Family<Msg>& f) {
+    Msg message{9};
+    f.child = f.home.publish(std::move(message), f.options);
+}
+
+// True if the event found its moment. It is as if it had come before the publish, or after it.
+template <class Msg, class Arm>
+bool happens_between(const Event<Msg>& event, OnParentFailure policy, Arm&& arm) {
+    Family<Msg> before;
+    before.options.on_parent_failure = policy;
+    event.happen(before);
+    publish(before);
+    Family<Msg> after;
+    after.options.on_parent_failure = policy;
+    publish(after);
+    event.happen(after);
+
+    Family<Msg> f;
+    f.options.on_parent_failure = policy;
+    Middle<Msg>::family = &f;
+    Middle<Msg>::event = event.happen;
+    arm(f);
+    const bool happened = std::exchange(Middle<Msg>::event, nullptr) == nullptr;
+    if (!happened) { return false; }
+    const std::string seen = picture(f);
+    const std::string either[] = {picture(before), picture(after)};
+    const bool as_before = seen == either[0];
+    const bool as_after = seen == either[1];
+    CHECK_MESSAGE((as_before || as_after),
+                  "seen " << seen << "\nbefore " << either[0] << "\nafter " << either[1]);
+    return true;
+}
+
+constexpr OnParentFailure policies[] = {OnParentFailure::dead_letter, OnParentFailure::deliver,
+                                        OnParentFailure::hold};
+
+template <class Msg, class Arm> void each_event(Arm&& arm) {
+    for (const std::size_t memory : {std::size_t{100}, std::size_t{0}}) {
+        Family<Msg>::memory = memory;
+        for (const auto& event : events<Msg>()) {
+            for (const OnParentFailure policy : policies) {
+                CAPTURE(memory);
+                CAPTURE(std::string(event.name));
+                CAPTURE(static_cast<int>(policy));
+                arm(event, policy);
+            }
+        }
+    }
+    Family<Msg>::memory = 100;
+}
+
+TEST_CASE("whatever happens as a publish makes room happens before it or after it [5.4] [4.11]") {
+    int moments = 0;
+    each_event<int>([&](const Event<int>& event, OnParentFailure policy) {
+        for (int nth = 0;; ++nth) {
+            REQUIRE(nth < 100);
+            CAPTURE(nth);
+            const bool happened = happens_between(event, policy, [nth](Family<int>& f) {
+                const support::FailingNew counted;
+                Middle<int>::countdown = nth;
+                support::FailingNew::meanwhile(Middle<int>::tick);
+                publish(f);
+            });
+            if (!happened) { break; }
+            ++moments;
+        }
+    });
+    CHECK(moments > 500);
+}
+
+template <class Msg> void as_its_body_is_made() {
+    each_event<Msg>([](const Event<Msg>& event, OnParentFailure policy) {
+        const bool happened = happens_between(event, policy, [](Family<Msg>& f) {
+            Msg message{9};
+            Msg::meanwhile = Middle<Msg>::happen;
+            f.child = f.home.publish(std::move(message), f.options);
+        });
+        Msg::meanwhile = nullptr;
+        CHECK(happened);
+    });
+}
+
+TEST_CASE("so does what happens as its body is moved or copied [5.4] [4.11]") {
+    as_its_body_is_made<Slow>();
+    as_its_body_is_made<SlowCopy>();
+}
+
+TEST_CASE("who asks for a latch meanwhile learns of what happened, or of what was [5.8] [5.2]") {
+    int moments = 0;
+    for (const auto& event : events<int>()) {
+        for (int nth = 0;; ++nth) {
+            REQUIRE(nth < 100);
+            CAPTURE(std::string(event.name));
+            CAPTURE(nth);
+            Family<int> f;
+            // No memory is left over: neither for a history nor for a latch.
+            const auto& board = Access::shell(f.home).broker->latches.board;
+            while (board.latches.has_room()) { f.gates.push_back(f.broker.gate(1)); }
+            while (!Access::core(f.c).of_histories(1)) { REQUIRE(f.c.publish(4, {.delay = 1h})); }
+            std::optional<latchbox::Latch<int>> latch;
+            Middle<int>::family = &f;
+            Middle<int>::event = event.happen;
+            {
+                const support::FailingNew counted;
+                Middle<int>::countdown = nth;
+                support::FailingNew::meanwhile(Middle<int>::tick);
+                latch = f.broker.latch(f.plain);
+            }
+            if (std::exchange(Middle<int>::event, nullptr) != nullptr) { break; }
+            ++moments;
+            Family<int> g;
+            event.happen(g);
+            CHECK(latch->state().value() == g.broker.latch(g.plain).state().value());
+        }
+    }
+    CHECK(moments > 20);
+}
+
+TEST_CASE("who asks for a reason meanwhile learns of what happened, or of what was [5.9] [5.2]") {
+    int moments = 0;
+    for (const auto& event : events<int>()) {
+        for (int nth = 0;; ++nth) {
+            REQUIRE(nth < 100);
+            CAPTURE(std::string(event.name));
+            CAPTURE(nth);
+            Family<int> f;
+            f.options.key = "a key that is longer than a short text";
+            publish(f);
+            const auto before = f.broker.explain(*f.child);
+            latchbox::Explanation said;
+            Middle<int>::family = &f;
+            Middle<int>::event = event.happen;
+            {
+                const support::FailingNew counted;
+                Middle<int>::countdown = nth;
+                support::FailingNew::meanwhile(Middle<int>::tick);
+                said = f.broker.explain(*f.child);
+            }
+            if (std::exchange(Middle<int>::event, nullptr) != nullptr) { break; }
+            ++moments;
+            auto after = f.broker.explain(*f.child);
+            if (after.queue.empty()) { said.queue.clear(); }  // its queue went meanwhile
+            const bool as_before = said == before;
+            const bool as_after = said == after;
+            CHECK_MESSAGE((as_before || as_after), to_string(said));
+        }
+    }
+    CHECK(moments > 20);
 }
 
 }  // namespace

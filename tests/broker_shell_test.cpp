@@ -44,7 +44,7 @@ TEST_CASE("numbers of queues are drawn once in the process, and never 0") {
     for (auto& mine : drawn) {
         threads.emplace_back([&mine] {
             for (int i = 0; i < 1'000; ++i) {
-                mine.push_back(latchbox::detail::draw_queue_number());
+                mine.push_back(latchbox::detail::draw_number());
             }
         });
     }

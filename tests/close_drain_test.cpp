@@ -73,6 +73,47 @@ TEST_CASE_FIXTURE(Plain, "close reports what was left, queue by queue [7.5]") {
     CHECK(broker.stats().messages.held() == 6);
 }
 
+TEST_CASE_FIXTURE(Plain,
+                  "close names the blocked, in publish order, and says what for [7.5] [5.9]") {
+    using latchbox::LatchState;
+    const auto bills = broker.queue("bills");
+    const auto gate = broker.gate(2);
+    const auto parent = orders.publish("parent");
+    const auto low = orders.publish("low", {.parents = {*parent, gate.id()}});
+    const auto high = orders.publish("high", {.parents = {*parent}, .priority = 9});
+    const auto head = bills.publish("head", {.key = "k"});
+    const auto second = bills.publish("second", {.key = "k"});
+    const auto third = bills.publish("third", {.parents = {*second}, .key = "k"});
+    REQUIRE(third);
+    // A redriven one stands at the back, but was published before.
+    const auto dies = orders.publish("dies", {.priority = 9});
+    REQUIRE(orders.try_fetch()->reject());
+    const auto last = orders.publish(
+        "last", {.parents = {*dies}, .on_parent_failure = latchbox::OnParentFailure::hold});
+    REQUIRE(last);
+
+    const CloseReport report = broker.close();
+    CHECK(report.blocked == 5);
+    CHECK(report.left() == 8);
+    using Ids = std::vector<latchbox::MessageId>;
+    for (const auto& left : report.queues) {
+        CHECK(left.blocked_messages ==
+              (left.queue == "orders" ? Ids{*low, *high, *last} : Ids{*second, *third}));
+    }
+    CHECK(report.queues.size() == 2);
+    // What they waited for can still be asked.
+    using Parents = std::vector<latchbox::Explanation::Parent>;
+    CHECK(broker.explain(*low).parents ==
+          Parents{{*parent, LatchState::pending}, {gate.id(), LatchState::pending}});
+    CHECK(broker.explain(*last).parents == Parents{{*dies, LatchState::dead}});
+    CHECK(broker.explain(*third).ahead_in_key == 2);
+    CHECK(broker.explain(*head).state == latchbox::MessageState::ready);
+    CHECK(broker.explain(gate.id()).count == 2);
+    CHECK(broker.latch(*low).state().value() == LatchState::failed);
+    CHECK(broker.close() == report);
+    support::check_sound(bills);
+}
+
 TEST_CASE_FIXTURE(Plain, "close does first what is due [7.5] [4.3]") {
     REQUIRE(orders.publish("l"));
     const auto leased = orders.try_fetch();
@@ -255,6 +296,44 @@ TEST_CASE_FIXTURE(Watched, "a drain wakes publishers at once, fetches at its end
     CHECK(report->left() == 0);
     CHECK(full.stats().accepted == 1);
     support::check_sound(full);
+}
+
+TEST_CASE_FIXTURE(Watched,
+                  "a drain waits for the blocked, too, as long as there is hope [7.5] [5.4]") {
+    auto gate = broker.gate(1);
+    REQUIRE(orders.publish("1"));
+    const auto leased = orders.try_fetch();
+    REQUIRE(orders.publish("2", {.parents = {leased->id()}, .key = "k"}));
+    REQUIRE(orders.publish("3", {.parents = {gate.id()}, .key = "k"}));
+    std::optional<CloseReport> report;
+    std::thread draining{[&] { report = broker.drain(1h); }};
+    WatchedThreads::until_asleep(1);
+    CHECK(orders.publish("x", {.parents = {leased->id()}}) == Errc::closed);
+    CHECK(orders.ack(leased->receipt()));
+    CHECK(orders.pop().value() == "2");
+    CHECK(orders.stats().blocked == 1);
+    bool waited = false;
+    SUBCASE("the gate opens") {
+        CHECK(gate.count_down());
+        CHECK(orders.pop().value() == "3");
+        draining.join();
+        CHECK(report->left() == 0);
+    }
+    SUBCASE("the gate fails: dead letters do not hold it up") {
+        CHECK(gate.fail());
+        draining.join();
+        CHECK(report->dead == 1);
+    }
+    SUBCASE("the time is over") {
+        waited = true;
+        clock.advance(1h);
+        draining.join();
+        CHECK(report->blocked == 1);
+        REQUIRE(report->queues.size() == 1);
+        CHECK(report->queues[0].blocked_messages.size() == 1);
+    }
+    CHECK(clock.now() == latchbox::Instant{waited ? 1h : 0h});
+    CHECK(gate.count_down() == Errc::closed);
 }
 
 TEST_CASE_FIXTURE(Watched, "close ends a drain [7.5]") {

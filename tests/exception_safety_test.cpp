@@ -64,9 +64,17 @@ template <class Msg> struct World {
     std::vector<Msg> taken;
     Msg message = Kind<Msg>::make(1'000);
     latchbox::MessageId id;
+    std::optional<latchbox::Gate<Msg>> gate;
+    std::vector<latchbox::Gate<Msg>> gates;
+    std::vector<latchbox::Latch<Msg>> latches;
+    latchbox::PublishOptions wishes;
     int next = 0;
 
-    World() { taken.reserve(100); }
+    World() {
+        taken.reserve(100);
+        gates.reserve(100);
+        latches.reserve(100);
+    }
 
     void fill(const Queue& queue, int count, const latchbox::PublishOptions& options = {}) {
         for (int i = 0; i < count; ++i) {
@@ -78,6 +86,18 @@ template <class Msg> struct World {
     }
     void bury(const Queue& queue, int count) {
         for (int i = 0; i < count; ++i) { queue.try_fetch().value().reject("no"); }
+    }
+    // The last message published is one more parent of that to come.
+    void tie() { wishes.parents.push_back(id); }
+    void fill_and_tie(const Queue& queue, int count) {
+        for (int i = 0; i < count; ++i) {
+            fill(queue, 1);
+            tie();
+        }
+    }
+    void make_gate() {
+        gate = broker->gate(1);
+        wishes.parents.push_back(gate->id());
     }
     void make_batch(int count) {
         batch.reserve(static_cast<std::size_t>(count));
@@ -108,12 +128,43 @@ public:
             say(static_cast<std::int64_t>(world_.broker->stats().queues));
             say(world_.broker->stats().messages);
             say(world_.broker->poll().since_epoch().count());
+            look_at_ties();
         }
         for (const auto& queue : {world_.q, world_.small}) { look(queue); }
+        if (world_.broker) { look_for_leaks(); }
         return std::move(said_);
     }
 
 private:
+    void look_at_ties() {
+        const latchbox::BrokerStats stats = world_.broker->stats();
+        say(static_cast<std::int64_t>(stats.gates));
+        say(static_cast<std::int64_t>(stats.edges));
+        const latchbox::Explanation why = world_.broker->explain(world_.id);
+        say(static_cast<std::int64_t>(why.state));
+        say(static_cast<std::int64_t>(why.parents.size()));
+        say(static_cast<std::int64_t>(why.ahead_in_key));
+        if (world_.gate) { world_.gate->count_down(); }
+    }
+    // Once nobody holds or waits for anything, nothing may be left on the board.
+    void look_for_leaks() {
+        world_.gate.reset();
+        world_.gates.clear();
+        world_.latches.clear();
+        world_.held.clear();
+        world_.out.clear();
+        for (const auto& queue : {world_.q, world_.small}) {
+            queue.purge();
+            queue.dead_letters().purge();
+        }
+        const latchbox::BrokerStats stats = world_.broker->stats();
+        if (stats.messages.held() != 0) { return; }  // closed
+        CHECK(stats.gates == 0);
+        CHECK(stats.latches == 0);
+        CHECK(stats.edges == 0);
+        const auto& board = latchbox::detail::Access::shell(world_.q).broker->latches.board;
+        CHECK(board.waits.in_use() == 0);
+    }
     void look(const latchbox::Queue<Msg>& queue) {
         support::check_sound(queue);
         said_ += "\n" + queue.name() + ": ";
@@ -212,6 +263,255 @@ template <class Msg> std::vector<Scenario<Msg>> publishing() {
                        [](W& w) { return w.take(w.small.publish(std::as_const(w.message))); }});
     }
     return all;
+}
+
+template <class Msg> std::vector<Scenario<Msg>> tying() {
+    using W = World<Msg>;
+    constexpr auto to_q = [](W& w) { return w.take(w.q.publish(std::move(w.message), w.wishes)); };
+    constexpr auto to_small = [](W& w) {
+        return w.take(w.small.publish(std::move(w.message), w.wishes));
+    };
+    return {
+        {"publish a child of one", [](W& w) { w.fill_and_tie(w.q, 1); }, to_q},
+        {"publish a child of one in another queue", [](W& w) { w.fill_and_tie(w.small, 1); }, to_q},
+        {"publish a child of several in two queues, some named twice",
+         [](W& w) {
+             w.fill_and_tie(w.q, 2);
+             w.fill_and_tie(w.small, 2);
+             w.tie();
+             w.wishes.parents.push_back(w.wishes.parents.front());
+         },
+         to_q},
+        {"publish a child of many", [](W& w) { w.fill_and_tie(w.q, 40); }, to_q},
+        {"publish a child beside other children",
+         [](W& w) {
+             w.fill_and_tie(w.q, 2);
+             w.fill(w.q, 16, w.wishes);
+         },
+         to_q},
+        {"publish a child of a gate", [](W& w) { w.make_gate(); }, to_q},
+        {"publish a child of a gate and a message",
+         [](W& w) {
+             w.make_gate();
+             w.fill_and_tie(w.q, 1);
+         },
+         to_q},
+        {"publish a child of a dead letter",
+         [](W& w) {
+             w.fill_and_tie(w.q, 1);
+             w.bury(w.q, 1);
+         },
+         to_q},
+        {"publish a child that is held by a dead letter",
+         [](W& w) {
+             w.fill_and_tie(w.small, 1);
+             w.bury(w.small, 1);
+             w.wishes.on_parent_failure = latchbox::OnParentFailure::hold;
+         },
+         to_q},
+        {"publish a child of one that failed",
+         [](W& w) {
+             w.fill_and_tie(w.q, 1);
+             static_cast<void>(w.q.cancel(w.id));
+         },
+         to_q},
+        {"publish a child of one that completed",
+         [](W& w) {
+             w.fill_and_tie(w.q, 1);
+             w.hold(w.q, 1);
+             w.held.front().ack();
+         },
+         to_q},
+        {"publish a child of one that is unknown",
+         [](W& w) {
+             w.fill_and_tie(w.q, 1);
+             w.wishes.parents.emplace_back();
+         },
+         [](W& w) {
+             return w.q.publish(std::move(w.message), w.wishes) == latchbox::Errc::unknown_parent;
+         }},
+        {"publish a child where there is no room",
+         [](W& w) {
+             w.fill(w.small, 3);
+             w.hold(w.small, 3);
+             w.tie();
+         },
+         [](W& w) {
+             return w.small.publish(std::move(w.message), w.wishes) == latchbox::Errc::full;
+         }},
+        {"publish a child that evicts its parent",
+         [](W& w) {
+             w.fill_and_tie(w.small, 1);
+             w.fill(w.small, 2);
+         },
+         to_small},
+        {"publish a child that evicts a child",
+         [](W& w) {
+             w.make_gate();
+             w.fill(w.small, 3, w.wishes);
+         },
+         to_small},
+        {"publish a child with a delay and a life",
+         [](W& w) {
+             w.fill_and_tie(w.q, 1);
+             w.wishes.delay = 5s;
+             w.wishes.expires_in = 50s;
+         },
+         to_q},
+        {"publish with a key", [](W& w) { w.wishes.key = "a key of more than a few letters"; },
+         to_q},
+        {"publish with a key beside others of it",
+         [](W& w) {
+             w.wishes.key = "a key of more than a few letters";
+             w.fill(w.q, 3, w.wishes);
+         },
+         to_q},
+        {"publish with a key beside other keys",
+         [](W& w) {
+             for (const char* key : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l",
+                                     "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w"}) {
+                 w.fill(w.q, 1, {.key = key});
+             }
+             w.wishes.key = "a key of more than a few letters";
+         },
+         to_q},
+        {"publish a child with a key, which evicts",
+         [](W& w) {
+             w.make_gate();
+             w.wishes.key = "k";
+             w.fill(w.small, 3, w.wishes);
+         },
+         to_small},
+    };
+}
+
+template <class Msg> std::vector<Scenario<Msg>> tying_batches() {
+    using W = World<Msg>;
+    constexpr auto to_q = [](W& w) { return w.q.publish_batch(w.batch, w.wishes).has_value(); };
+    return {
+        {"publish a batch of children",
+         [](W& w) {
+             w.fill_and_tie(w.q, 2);
+             w.make_batch(3);
+         },
+         to_q},
+        {"publish a large batch of children of a gate and others",
+         [](W& w) {
+             w.make_gate();
+             w.fill_and_tie(w.small, 2);
+             w.make_batch(40);
+         },
+         to_q},
+        {"publish a batch with a key",
+         [](W& w) {
+             w.wishes.key = "k";
+             w.make_batch(3);
+         },
+         to_q},
+        {"publish a batch of children that are dead on arrival",
+         [](W& w) {
+             w.fill_and_tie(w.small, 1);
+             static_cast<void>(w.small.cancel(w.id));
+             w.make_batch(20);
+         },
+         to_q},
+    };
+}
+
+// Calls that ask for latches and gates, or that have children to see to.
+template <class Msg> std::vector<Scenario<Msg>> asking() {
+    using W = World<Msg>;
+    constexpr auto family = [](W& w) {
+        w.make_gate();
+        w.fill_and_tie(w.small, 1);
+        w.wishes.key = "a key of more than a few letters";
+        w.fill(w.q, 4, w.wishes);
+    };
+    constexpr auto ask = [](W& w) {
+        w.latches.push_back(w.broker->latch(w.id));
+        return w.latches.back().state().has_value();
+    };
+    constexpr auto make_gate = [](W& w) {
+        w.gates.push_back(w.broker->gate(3));
+        return true;
+    };
+    return {
+        {"make a gate", [](W&) {}, make_gate},
+        {"make one gate more",
+         [](W& w) {
+             for (int i = 0; i < 40; ++i) { w.gates.push_back(w.broker->gate(3)); }
+         },
+         make_gate},
+        {"make a gate after others",
+         [](W& w) {
+             for (int i = 0; i < 40; ++i) { static_cast<void>(w.broker->gate(3)); }
+         },
+         make_gate},
+        {"ask for a latch", [](W& w) { w.fill(w.q, 1); }, ask},
+        {"ask for a latch again",
+         [](W& w) {
+             w.fill_and_tie(w.q, 1);
+             w.fill(w.q, 1, w.wishes);
+         },
+         ask},
+        {"ask for one latch more",
+         [](W& w) {
+             for (int i = 0; i < 40; ++i) {
+                 w.fill(w.q, 1);
+                 w.latches.push_back(w.broker->latch(w.id));
+             }
+             w.fill(w.q, 1);
+         },
+         ask},
+        {"ask for the latch of one that is leased, and one that is dead",
+         [](W& w) {
+             w.fill(w.q, 2);
+             w.hold(w.q, 1);
+             w.bury(w.q, 1);
+         },
+         ask},
+        {"ask for the latch of one that is gone",
+         [](W& w) {
+             w.fill(w.q, 1);
+             static_cast<void>(w.q.cancel(w.id));
+         },
+         ask},
+        {"explain a child", family,
+         [](W& w) { return w.broker->explain(w.id).parents.size() == 2; }},
+        {"explain a message", [](W& w) { w.fill(w.q, 1); },
+         [](W& w) { return w.broker->explain(w.id).queue == "q"; }},
+        {"explain in a sentence", family,
+         [](W& w) { return !to_string(w.broker->explain(w.id)).empty(); }},
+        {"count down a gate that has children", family,
+         [](W& w) { return w.gate->count_down().has_value(); }},
+        {"fail a gate that has children", family,
+         [](W& w) { return w.gate->fail("a reason").has_value(); }},
+        {"let go of a gate that has children", family,
+         [](W& w) {
+             w.gate.reset();
+             return true;
+         }},
+        {"settle a parent",
+         [](W& w) {
+             w.make_gate();
+             w.fill_and_tie(w.small, 1);
+             w.fill(w.q, 4, w.wishes);
+             w.hold(w.small, 1);
+         },
+         [](W& w) { return w.held.front().ack().has_value(); }},
+        {"purge parents", family, [](W& w) { return w.small.purge() == 1; }},
+        {"remove a queue that has children elsewhere", family,
+         [](W& w) { return w.broker->remove("small"); }},
+        {"redrive children",
+         [](W& w) {
+             w.make_gate();
+             w.fill_and_tie(w.small, 1);
+             w.fill(w.q, 20, w.wishes);
+             w.bury(w.small, 1);
+             w.small.dead_letters().redrive();
+         },
+         [](W& w) { return w.q.dead_letters().redrive() == 20; }},
+    };
 }
 
 template <class Msg> std::vector<Scenario<Msg>> evicting() {
@@ -418,6 +718,13 @@ template <class Msg> std::vector<Scenario<Msg>> closing() {
     };
     return {
         {"close", some_left, [](W& w) { return w.broker->close().left() == 7; }},
+        {"close with children that wait",
+         [](W& w) {
+             w.make_gate();
+             w.fill(w.q, 40, w.wishes);
+             w.fill(w.small, 2, w.wishes);
+         },
+         [](W& w) { return w.broker->close().blocked == 42; }},
         {"drain", some_left, [](W& w) { return w.broker->drain(0s).left() == 7; }},
     };
 }
@@ -537,6 +844,19 @@ TEST_CASE("a publish that finds no memory has not happened [4.11] [misuse 10]") 
     fail_each_allocation(batches<Text>());
 }
 
+TEST_CASE(
+    "a publish with parents, a gate or a key that finds no memory has not happened "
+    "[4.11] [5.1] [5.7] [misuse 10]") {
+    fail_each_allocation(tying<Text>());
+    fail_each_allocation(tying_batches<Text>());
+}
+
+TEST_CASE(
+    "who asks for a latch, a gate or a reason and finds no memory has changed nothing "
+    "[4.11] [5.8] [5.9]") {
+    fail_each_allocation(asking<Text>());
+}
+
 TEST_CASE("a fetch that finds no memory has not happened [4.11] [misuse 10]") {
     fail_each_allocation(fetching<Text>());
 }
@@ -571,12 +891,16 @@ TEST_CASE("a copy that throws leaves everything as it was [4.11] [misuse 10]") {
     throw_each_time(evicting<support::ThrowingCopy>());
     throw_each_time(batches<support::ThrowingCopy>());
     throw_each_time(fetching<support::ThrowingCopy>());
+    throw_each_time(tying<support::ThrowingCopy>());
+    throw_each_time(tying_batches<support::ThrowingCopy>());
 }
 
 TEST_CASE("a move that throws leaves everything as it was [4.11] [misuse 10]") {
     throw_each_time(publishing<support::ThrowingMove>());
     throw_each_time(evicting<support::ThrowingMove>());
     throw_each_time(batches<support::ThrowingMove>());
+    throw_each_time(tying<support::ThrowingMove>());
+    throw_each_time(tying_batches<support::ThrowingMove>());
 }
 
 TEST_CASE("so does a copy that stands in for a move [4.11] [misuse 10]") {
@@ -587,6 +911,7 @@ TEST_CASE("so does a copy that stands in for a move [4.11] [misuse 10]") {
 
 TEST_CASE("so does the move of what cannot be copied [4.11] [misuse 10]") {
     throw_each_time(publishing<support::ThrowingMoveOnly>());
+    throw_each_time(tying<support::ThrowingMoveOnly>());
 }
 
 TEST_CASE("what the move of it evicts is not gone if that throws [4.11] [7.2]") {
@@ -701,6 +1026,62 @@ TEST_CASE_FIXTURE(Settled, "time allocates nothing, whatever it does [4.11]") {
     CHECK(q.stats().leases_run_out == 100);
     CHECK(q.stats().expired == 100);
     CHECK(q.stats().delayed == 0);
+}
+
+TEST_CASE_FIXTURE(Settled,
+                  "what settling, time and gates mean for children allocates nothing "
+                  "[4.11] [5.4]") {
+    hold(100);
+    const auto gate = broker.gate(1);
+    std::optional<latchbox::Gate<int>> lost = broker.gate(1);
+    const auto latch = broker.latch(held[0].id());
+    const latchbox::OnParentFailure policies[] = {latchbox::OnParentFailure::dead_letter,
+                                                  latchbox::OnParentFailure::deliver,
+                                                  latchbox::OnParentFailure::hold};
+    for (std::size_t i = 0; i < 300; ++i) {
+        latchbox::PublishOptions options{.parents = {held[i % 100].id()},
+                                         .on_parent_failure = policies[i % 3],
+                                         .key = i % 2 == 0 ? "" : "key of some length: it is long"};
+        if (i % 5 == 0) { options.parents.push_back(gate.id()); }
+        if (i % 7 == 0) { options.parents.push_back(lost->id()); }
+        if (i % 11 == 0) { options.expires_in = 25s; }
+        REQUIRE(q.publish(1, options));
+    }
+    bool all = true;
+    std::uint64_t asked = 0;
+    {
+        const FailingNew failing{Failing::from_nth, 1};
+        for (std::size_t i = 0; i < 80; i += 8) {
+            all = held[i].ack() && all;
+            all = held[i + 1].reject(
+                      "a reason that is much longer than what is kept of it, of "
+                      "course") &&
+                  all;
+            all = held[i + 2].take().has_value() && all;
+            all = held[i + 3].fail("no") && all;
+            all = held[i + 4].requeue() && all;
+            all = q.ack(held[i + 5].receipt()) && all;
+            { const auto abandoned = std::move(held[i + 6]); }
+            all = q.reject(held[i + 7].receipt()) && all;
+        }
+        all = gate.count_down() && all;
+        lost.reset();
+        all = latch.state().has_value() && all;
+        for (int i = 0; i < 30; ++i) {
+            clock.advance(1s);
+            broker.poll();
+        }
+        all = q.dead_letters().purge() > 0 && all;
+        all = q.purge() > 0 && all;
+        asked = failing.asked();
+    }
+    CHECK(all);
+    CHECK(asked == 0);
+    q.dead_letters().purge();
+    q.purge();
+    CHECK(q.size() == 0);
+    CHECK(broker.stats().edges == 0);
+    CHECK(broker.stats().latches == 2);  // that in hand, and the open gate
 }
 
 TEST_CASE_FIXTURE(Settled, "removing and ending allocate nothing [4.11]") {

@@ -112,6 +112,12 @@ TEST_CASE("a message blocked by its key tells how many go before it [5.9]") {
                    "(dead) and 6 more parents, and for 1 before it with the key \"customer-7\""));
 }
 
+TEST_CASE("a blocked message that nothing holds any more says so in a whole sentence [5.9]") {
+    CHECK(to_string(of(MessageState::blocked)) ==
+          sentence("#7 in \"mail\" is blocked: what it waited for has just come, or the broker "
+                   "closed before"));
+}
+
 TEST_CASE("a delayed or leased message tells until when [5.9]") {
     Explanation said = of(MessageState::delayed);
     said.until = at(12'500'000'000);

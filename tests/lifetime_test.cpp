@@ -361,4 +361,138 @@ TEST_CASE("messages that hold deliveries of their own queue give them back at th
     CHECK(Chain::live == 0);
 }
 
+TEST_CASE(
+    "latches and gates may be destroyed in any order, before and after their broker "
+    "[4.8] [5.8]") {
+    const int before = Counted::live;
+    std::array<int, 6> order = {0, 1, 2, 3, 4, 5};
+    do {
+        latchbox::ManualClock clock;
+        auto broker = std::make_unique<Broker>(latchbox::BrokerOptions{.clock = &clock});
+        auto gate = std::make_unique<latchbox::Gate<Counted>>(broker->gate(2));
+        auto copy = std::make_unique<latchbox::Gate<Counted>>(*gate);
+        auto orders = std::make_unique<Queue>(broker->queue("orders"));
+        const auto child = orders->publish(Counted{1}, {.parents = {gate->id()}});
+        REQUIRE(child);
+        auto latch = std::make_unique<latchbox::Latch<Counted>>(broker->latch(*child));
+        auto of_gate = std::make_unique<latchbox::Latch<Counted>>(broker->latch(gate->id()));
+        bool abandoned = false;
+        for (const int next : order) {
+            switch (next) {
+                case 0: broker.reset(); break;
+                case 1: gate.reset(); break;
+                case 2: copy.reset(); break;
+                case 3: orders.reset(); break;
+                case 4: latch.reset(); break;
+                default: of_gate.reset(); break;
+            }
+            abandoned = abandoned || (broker && !gate && !copy);
+            using latchbox::LatchState;
+            const bool over = !broker || abandoned;
+            if (of_gate) {
+                CHECK(of_gate->state().value() ==
+                      (over ? LatchState::failed : LatchState::pending));
+                CHECK((of_gate->wait_for(0s) == Errc::closed) == !broker);
+            }
+            if (latch) {
+                const LatchState state = latch->state().value();
+                CHECK(state == (!over                 ? LatchState::pending
+                                : abandoned && broker ? LatchState::dead
+                                                      : LatchState::failed));
+            }
+            for (const auto* handle : {gate.get(), copy.get()}) {
+                if (handle == nullptr) { continue; }
+                CHECK((handle->count_down(0) == Errc::closed) == !broker);
+            }
+            if (orders) { CHECK(orders->size() == 1); }
+            if (broker) { CHECK(broker->stats().gates == (gate || copy || of_gate ? 1U : 0U)); }
+        }
+        CHECK(Counted::live == before);
+    } while (std::next_permutation(order.begin(), order.end()));
+}
+
+// A message that holds a gate, and the latch of another message.
+struct Keeper {
+    explicit Keeper(int n) : number{n} { ++live; }
+    Keeper(Keeper&& other) noexcept
+        : gate{std::move(other.gate)}, latch{other.latch}, number{other.number} {
+        ++live;
+        other.gate.reset();
+    }
+    Keeper& operator=(Keeper&&) = delete;
+    ~Keeper() { --live; }
+    std::optional<latchbox::Gate<Keeper>> gate;
+    std::optional<latchbox::Latch<Keeper>> latch;
+    int number;
+    inline static int live = 0;
+};
+
+TEST_CASE("messages that hold gates and latches let go of them at their end [4.8] [5.8]") {
+    using latchbox::MessageState;
+    latchbox::ManualClock clock;
+    std::optional<latchbox::Delivery<Keeper>> delivery;
+    {
+        latchbox::Broker<Keeper> broker{{.clock = &clock}};
+        const auto q = broker.queue("q");
+        std::vector<latchbox::MessageId> gates;
+        std::vector<latchbox::MessageId> children;
+        for (int i = 0; i < 3; ++i) {
+            Keeper message{i};
+            message.gate = broker.gate(1);
+            gates.push_back(message.gate->id());
+            message.latch = broker.latch(message.gate->id());
+            REQUIRE(q.publish(std::move(message)));
+            children.push_back(q.publish(Keeper{10 + i}, {.parents = {gates.back()}}).value());
+        }
+        // A line of them: each child holds the gate of the next.
+        CHECK(q.pop());
+        CHECK(broker.explain(gates[0]).state == MessageState::failed);
+        CHECK(broker.explain(children[0]).state == MessageState::dead);
+        delivery = q.try_fetch().value();
+        CHECK(delivery->ack());
+        CHECK(broker.explain(gates[1]).state == MessageState::shut);  // still read
+        CHECK(delivery->body().gate->count_down());
+        CHECK(broker.explain(children[1]).state == MessageState::ready);
+        CHECK(delivery->body().latch->state().value() == latchbox::LatchState::completed);
+        support::check_sound(q);
+    }
+    CHECK(Keeper::live == 1);
+    CHECK(delivery->body().gate->count_down() == Errc::closed);
+    CHECK(delivery->body().latch->wait() == Errc::closed);
+    delivery.reset();
+    CHECK(Keeper::live == 0);
+}
+
+TEST_CASE("a chain of messages, each with the gate of the next, falls to the last [4.8] [5.5]") {
+    constexpr int many = 200;
+    latchbox::ManualClock clock;
+    latchbox::Broker<Keeper> broker{{.clock = &clock}};
+    // No dead letters are kept: each child that dies takes the gate it holds with it.
+    const auto q = broker.queue("q", {.dead_capacity = 0});
+    latchbox::MessageId parent;
+    for (int i = 0; i < many; ++i) {
+        Keeper message{i};
+        message.gate = broker.gate(1);
+        const auto next = message.gate->id();
+        latchbox::PublishOptions options;
+        if (i != 0) { options.parents.push_back(parent); }
+        REQUIRE(q.publish(std::move(message), options));
+        parent = next;
+    }
+    CHECK(q.stats().blocked == many - 1);
+    SUBCASE("popped") { CHECK(q.pop()); }
+    SUBCASE("purged") { CHECK(q.purge() == many); }
+    SUBCASE("removed") { CHECK(broker.remove("q")); }
+    SUBCASE("closed") {
+        broker.close();
+        CHECK(Keeper::live == 0);
+        return;
+    }
+    CHECK(Keeper::live == 0);
+    CHECK(q.size() == 0);
+    CHECK(broker.stats().gates == 0);
+    CHECK(broker.stats().latches == 0);
+    CHECK(broker.stats().edges == 0);
+}
+
 }  // namespace

@@ -18,6 +18,7 @@
 
 #include "latchbox/latchbox.hpp"
 
+#include "support/bare_core.hpp"
 #include "support/sound.hpp"
 #include "support/watched_threads.hpp"
 
@@ -260,6 +261,115 @@ TEST_CASE("null and empty values are messages like any other [misuse 9]") {
     REQUIRE(none.publish(std::nullopt));
     CHECK(none.pop().value() == std::nullopt);
     support::check_sound(none);
+}
+
+// --- rows 11 and 12: parents and gates -------------------------------------------------------
+
+TEST_CASE_FIXTURE(Misuse,
+                  "a parent nobody can vouch for is unknown, nothing is accepted "
+                  "[misuse 11] [5.2]") {
+    using Parts = latchbox::detail::IdParts;
+    latchbox::Broker<std::string> foreign{{.clock = &clock}};
+    const auto theirs = foreign.queue("q").publish("theirs");
+    const auto forgetful = broker.queue("forgetful", {.outcome_memory = 0});
+    const auto forgotten = forgetful.publish("f");
+    REQUIRE(forgetful.cancel(*forgotten));
+    const auto known = q.publish("known");
+    const MessageId future = Parts::message(Parts::issuer(*known), Parts::number(*known) + 1, 1);
+    const auto target = broker.queue("target");
+    std::string body(40, 'x');
+    std::vector<std::string> batch(2, body);
+    for (const MessageId& id : {MessageId{}, *theirs, *forgotten, future}) {
+        CAPTURE(to_string(id));
+        for (const auto policy :
+             {latchbox::OnParentFailure::dead_letter, latchbox::OnParentFailure::deliver,
+              latchbox::OnParentFailure::hold}) {
+            const latchbox::PublishOptions options{
+                .parents = {*known, id}, .on_parent_failure = policy, .key = "k"};
+            CHECK(target.publish(std::move(body), options) == Errc::unknown_parent);
+            CHECK(target.publish(std::as_const(body), options) == Errc::unknown_parent);
+            CHECK(target.publish_batch(batch, options) == Errc::unknown_parent);
+        }
+    }
+    CHECK(body == std::string(40, 'x'));  // NOLINT: refused, so not moved from
+    CHECK(batch == std::vector<std::string>(2, body));
+    CHECK(target.stats() == latchbox::QueueStats{});
+    CHECK(broker.stats().edges == 0);
+    CHECK(q.pop().value() == "known");
+    CHECK(broker.stats().latches == 0);
+    support::check_sound(forgetful);
+    support::check_sound(target);
+}
+
+TEST_CASE_FIXTURE(Misuse,
+                  "a parent that is known is waited for, or not any more "
+                  "[misuse 11] [5.2] [5.5]") {
+    const auto other = broker.queue("other");
+    const auto completed = other.publish("1");
+    REQUIRE(other.pop());
+    const auto dead = other.publish("2");
+    REQUIRE(other.try_fetch()->reject());
+    const auto failed = other.publish("3");
+    REQUIRE(other.cancel(*failed));
+    const auto pending = other.publish("4");
+    const auto state = [&](std::vector<MessageId> parents) {
+        const auto id = q.publish("c", {.parents = std::move(parents)});
+        REQUIRE(id);
+        return broker.explain(*id).state;
+    };
+    CHECK(state({*completed, *completed}) == latchbox::MessageState::ready);
+    CHECK(state({*dead}) == latchbox::MessageState::dead);
+    CHECK(state({*failed, *completed}) == latchbox::MessageState::dead);
+    CHECK(state({*pending, *pending}) == latchbox::MessageState::blocked);
+    REQUIRE(other.pop());
+    CHECK(q.stats().ready == 2);
+    CHECK(broker.stats().edges == 1);  // a dead letter that could still be redriven
+    support::check_sound(other);
+}
+
+TEST_CASE_FIXTURE(Misuse,
+                  "a gate of nothing is open; an open one stays so; an abandoned one "
+                  "fails [misuse 12] [5.8] [5.9]") {
+    const auto open = broker.gate(0);
+    CHECK(open.count_down(5));
+    CHECK(open.fail("late"));
+    CHECK(broker.latch(open.id()).state().value() == latchbox::LatchState::completed);
+    const auto counted = broker.gate(1);
+    CHECK(counted.count_down(7));
+    CHECK(counted.count_down());
+    CHECK(counted.fail("late"));
+    CHECK(broker.explain(counted.id()).state == latchbox::MessageState::completed);
+    std::optional<latchbox::Gate<std::string>> gate = broker.gate(1);
+    const MessageId id = gate->id();
+    const latchbox::OnParentFailure policies[] = {latchbox::OnParentFailure::dead_letter,
+                                                  latchbox::OnParentFailure::deliver,
+                                                  latchbox::OnParentFailure::hold};
+    std::vector<MessageId> children;
+    for (const auto policy : policies) {
+        children.push_back(
+            q.publish("c", {.parents = {id, open.id()}, .on_parent_failure = policy}).value());
+    }
+    gate.reset();
+    CHECK(to_string(broker.explain(id)) ==
+          to_string(id) + " has failed: its last handle went before it was open");
+    CHECK(broker.explain(children[0]).state == latchbox::MessageState::dead);
+    CHECK(broker.explain(children[0]).reason.parent() == id);
+    CHECK(broker.explain(children[1]).state == latchbox::MessageState::ready);
+    CHECK(broker.explain(children[2]).state == latchbox::MessageState::dead);
+}
+
+TEST_CASE_FIXTURE(Misuse, "any bytes are a key, none is no key, a megabyte is one [5.7]") {
+    const std::string megabyte(1'048'576, 'k');
+    const std::string keys[] = {megabyte, std::string{"n\0l", 3}, "n", " "};
+    for (const std::string& key : keys) {
+        REQUIRE(q.publish("1", {.key = key}));
+        REQUIRE(q.publish("2", {.key = key}));
+    }
+    REQUIRE(q.publish("3", {.key = ""}));
+    REQUIRE(q.publish("4", {.key = {}}));
+    CHECK(q.stats().ready == std::size(keys) + 2);
+    CHECK(q.stats().blocked == std::size(keys));
+    CHECK(support::work_off_text(q).size() == 2 * std::size(keys) + 2);
 }
 
 // --- rows 13 to 16: settling -----------------------------------------------------------------
@@ -741,6 +851,36 @@ TEST_CASE("a broker destroyed with everything alive closes all of it [misuse 30]
     support::check_sound(q);
 }
 
+TEST_CASE("latches, gates and the blocked outlive their broker's end [misuse 30] [4.8]") {
+    auto clock = std::make_unique<latchbox::ManualClock>();
+    auto broker = std::make_unique<latchbox::Broker<std::string, WatchedThreads>>(
+        latchbox::BrokerOptions{.clock = clock.get()});
+    auto q = broker->queue("q");
+    const auto gate = broker->gate(1);
+    const auto child = q.publish("c", {.parents = {gate.id()}, .key = "k"});
+    REQUIRE(child);
+    const auto latch = broker->latch(*child);
+    const auto of_gate = broker->latch(gate.id());
+    Errc waited[2] = {};
+    std::thread one{[&] { waited[0] = error_of(latch.wait()); }};
+    std::thread two{[&] { waited[1] = error_of(of_gate.wait_for(1h)); }};
+    WatchedThreads::until_asleep(2);
+    broker.reset();
+    one.join();
+    two.join();
+    clock.reset();
+    CHECK(waited[0] == Errc::closed);
+    CHECK(waited[1] == Errc::closed);
+    CHECK(latch.state().value() == latchbox::LatchState::failed);
+    CHECK(of_gate.state().value() == latchbox::LatchState::failed);
+    CHECK(latch.wait() == Errc::closed);
+    CHECK(gate.count_down() == Errc::closed);
+    CHECK(gate.fail() == Errc::closed);
+    CHECK(q.publish("x", {.parents = {*child}}) == Errc::closed);
+    CHECK(q.stats().blocked == 1);
+    support::check_sound(q);
+}
+
 // --- rows 33 and 34: room --------------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Misuse, "dead letters and leases take room [misuse 33] [4.12] [7.2]") {
@@ -795,6 +935,47 @@ TEST_CASE_FIXTURE(Misuse, "a batch too large is refused whole, an empty one is f
     }
 }
 
+// --- row 38: asking for what is not there ----------------------------------------------------
+
+TEST_CASE_FIXTURE(Misuse,
+                  "asked about what was never issued, nobody makes anything up "
+                  "[misuse 38] [5.8] [5.9] [5.6]") {
+    latchbox::Broker<std::string> foreign{{.clock = &clock}};
+    const auto theirs = foreign.queue("q").publish("theirs");
+    const auto their_gate = foreign.gate(1);
+    const auto other = broker.queue("other");
+    const auto others = other.publish("o");
+    REQUIRE(other.try_fetch()->reject());
+    const auto completed = q.publish("completed");
+    REQUIRE(q.pop());
+    using Parts = latchbox::detail::IdParts;
+    const MessageId future =
+        Parts::message(Parts::issuer(*completed), Parts::number(*completed) + 1, 0);
+    const latchbox::BrokerStats before = broker.stats();
+    for (const MessageId& id : {MessageId{}, *theirs, their_gate.id(), future}) {
+        CAPTURE(to_string(id));
+        const auto latch = broker.latch(id);
+        CHECK(latch.id() == id);
+        CHECK(latch.state() == Errc::unknown_message);
+        CHECK(latch.wait() == Errc::unknown_message);
+        CHECK(latch.wait_for(1h) == Errc::unknown_message);
+        CHECK(broker.explain(id) == latchbox::Explanation{.id = id});
+        CHECK(to_string(broker.explain(id)) == to_string(id) + " was never issued by this broker");
+        CHECK(q.dead_letters().redrive(id) == Errc::unknown_message);
+        CHECK(q.dead_letters().take(id) == Errc::unknown_message);
+        CHECK(q.cancel(id) == Errc::unknown_message);
+    }
+    // Of another queue of this broker, or no dead letter: unknown here, too.
+    for (const MessageId& id : {*others, *completed}) {
+        CHECK(q.dead_letters().redrive(id) == Errc::unknown_message);
+    }
+    CHECK(broker.stats().latches == before.latches);
+    CHECK(broker.stats().messages == before.messages);
+    CHECK(broker.explain(*others).state == latchbox::MessageState::dead);
+    CHECK(other.dead_letters().redrive(*others));
+    support::check_sound(other);
+}
+
 // --- row 39: text is in ids_test; here that what it names is judged --------------------------
 
 TEST_CASE_FIXTURE(Misuse, "an id that went through text still names its message [misuse 39]") {
@@ -843,6 +1024,60 @@ TEST_CASE_FIXTURE(Misuse, "a drain of no time closes at once [misuse 40] [7.5]")
     const latchbox::CloseReport report = broker.drain(0ms);
     CHECK(report.ready == 1);
     CHECK(q.try_fetch() == Errc::closed);
+}
+
+// --- row 41: counters near their end ---------------------------------------------------------
+
+TEST_CASE(
+    "ids, leases and attempts near the end of their numbers show no wrap "
+    "[misuse 41] [4.5] [5.2] [5.7]") {
+    using latchbox::MessageState;
+    using latchbox::detail::none;
+    support::SoundCore q{{.lease = 10s, .outcome_memory = 3}, support::near_the_end};
+    const std::uint64_t first = q.core.issued().next();
+    CHECK(first == support::near_the_end.number);
+    std::uint64_t last = 0;
+    std::uint64_t lease = 0;
+    for (std::uint32_t round = 0; round < 1'000; ++round) {
+        const auto head = q.publish("k");
+        const auto next = q.publish("k");
+        const auto third = q.publish("k");
+        CHECK(q.number(head) > last);
+        CHECK(q.state(next) == latchbox::detail::State::blocked);
+        CHECK(q.core.ahead_in_line(third) == 2);
+        const std::uint64_t numbers[] = {q.number(head), q.number(next), q.number(third)};
+        last = numbers[2];
+        REQUIRE(q.fetch() == head);
+        const auto& history = q.core.history(head);
+        CHECK(history.lease > lease);
+        lease = history.lease;
+        CHECK(history.attempts == support::near_the_end.attempts + 1);
+        q.core.requeue(head, {}, {}, q.effects);
+        REQUIRE(q.fetch() == head);
+        q.core.ack(head, q.effects);
+        q.collect();
+        q.core.cancel(third, q.effects);
+        q.collect();
+        REQUIRE(q.fetch() == next);
+        q.core.ack(next, q.effects);
+        q.collect();
+        const auto& issued = q.core.issued();
+        CHECK(issued.past(numbers[0]).state == MessageState::completed);
+        CHECK(issued.past(numbers[1]).state == MessageState::completed);
+        CHECK(issued.past(numbers[2]).cause == latchbox::Cause::cancelled);
+        CHECK(issued.past(issued.next()).state == MessageState::never_issued);
+        CHECK(issued.past(first - 1).state == MessageState::never_issued);
+        CHECK(issued.past(1).state == MessageState::never_issued);
+        CHECK(issued.past(first).state ==
+              (round < 3 ? MessageState::completed : MessageState::forgotten));
+    }
+    // Handed out more often than can be counted: it stays at the end.
+    const auto often = q.publish();
+    for (int i = 0; i < 6'000; ++i) {
+        REQUIRE(q.fetch() == often);
+        q.core.release(often, {}, q.effects);
+    }
+    CHECK(q.core.history(often).attempts == ~std::uint32_t{0});
 }
 
 // --- row 42: static storage ------------------------------------------------------------------

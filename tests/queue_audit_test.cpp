@@ -19,6 +19,7 @@ using latchbox::Overflow;
 using latchbox::QueueOptions;
 using latchbox::detail::none;
 using latchbox::detail::State;
+using latchbox::detail::Verdict;
 using support::at;
 using support::BareCore;
 using support::ns;
@@ -58,32 +59,57 @@ void remove(support::Choices& choices, BareCore& queue, std::int64_t now) {
     if (choice == 1) { queue.core.purge_dead(queue.effects); }
     if (choice < 2 || slot == none) { return; }
     if (queue.state(slot) == State::dead && choice < 16) {
+        const bool held_back = queue.core.ties(slot).wait != none && choices.pick(2) == 0;
         return choice < 4 ? queue.core.take_dead(slot, queue.effects)
-                          : queue.core.redrive(slot, at(now));
+                          : queue.core.redrive(slot, at(now), held_back);
     }
     if (choice < 5) { queue.core.cancel(slot, queue.effects); }
+}
+
+// What parents may say of a child that waits for them; and somebody asks for a latch.
+void tie(support::Choices& choices, BareCore& queue, std::int64_t now) {
+    const Slot slot = some(choices, queue, choices.pick(2) == 0);
+    if (slot == none) { return; }
+    if (queue.core.latch(slot) == none && choices.pick(3) == 0) { return queue.watch(slot, slot); }
+    if (queue.state(slot) != State::blocked || queue.core.ties(slot).wait == none) { return; }
+    const Verdict verdicts[] = {Verdict::go, Verdict::wait, Verdict::die};
+    const Verdict verdict = verdicts[choices.pick(3)];
+    queue.core.judge(slot, verdict, {}, at(now), queue.effects);
+    if (verdict == Verdict::go && choices.pick(2) == 0) { queue.core.forget_parents(slot); }
+}
+
+void publish(support::Choices& choices, BareCore& queue, std::int64_t now) {
+    const std::int64_t delay = choices.pick(2) * choices.pick(6);
+    latchbox::detail::Wishes wishes{.priority = static_cast<std::uint8_t>(choices.pick(3)),
+                                    .delay = ns(delay)};
+    if (choices.pick(3) == 0) { wishes.life = ns(delay + 1 + choices.pick(9)); }
+    switch (choices.pick(6)) {
+        case 4: wishes.verdict = Verdict::wait; break;
+        case 5: wishes.verdict = Verdict::die; break;
+        default: break;
+    }
+    if (wishes.verdict != Verdict::go || choices.pick(8) == 0) { wishes.wait = 7; }
+    const std::uint32_t key = choices.pick(2) * choices.pick(5);
+    queue.publish(std::string(key, 'k'), at(now), wishes);
 }
 
 // One step of anything, after all that is due.
 void step(support::Choices& choices, BareCore& queue, std::int64_t& now) {
     if (choices.pick(3) == 0) { now += choices.pick(5); }
     queue.pass(at(now));
-    switch (choices.pick(8)) {
+    queue.core.see(at(now));
+    switch (choices.pick(10)) {
         case 0:
         case 1:
-        case 2: {
-            const std::int64_t delay = choices.pick(2) * choices.pick(6);
-            const auto life = choices.pick(3) == 0 ? ns(delay + 1 + choices.pick(9))
-                                                   : latchbox::Duration::never();
-            queue.publish(at(now), {static_cast<std::uint8_t>(choices.pick(3)), ns(delay), life});
-            break;
-        }
+        case 2: publish(choices, queue, now); break;
         case 3:
         case 4:
             if (queue.core.has_ready()) { queue.fetch(at(now)); }
             break;
         case 5:
         case 6: settle(choices, queue, some(choices, queue, true), now); break;
+        case 7:
+        case 8: tie(choices, queue, now); break;
         default: remove(choices, queue, now);
     }
     queue.collect();
@@ -96,6 +122,7 @@ QueueOptions some_options(support::Choices& choices) {
     options.max_attempts = choices.pick(6);
     options.backoff = {.first = ns(choices.pick(4)), .limit = ns(8)};
     if (choices.pick(3) == 0) { options.dead_capacity = choices.pick(3); }
+    if (choices.pick(2) == 0) { options.outcome_memory = choices.pick(4); }
     return options;
 }
 
@@ -114,8 +141,8 @@ TEST_CASE("a core is sound after every step of long walks with any options [4.1]
             REQUIRE(queue.core.stats().accepted - queue.core.held() == queue.gone.size());
         }
         queue.core.end(queue.effects);
-        REQUIRE(queue.sound());
         queue.collect();
+        REQUIRE(queue.sound());
         reached += queue.core.stats();
     }
     // The walks have been everywhere.
@@ -235,6 +262,88 @@ TEST_CASE("whatever is changed behind its back is found") {
         queue.core.promise(1);
         queue.core.withdraw(slot);
         CHECK(queue.broken() == "sound");
+    }
+}
+
+// One of a key in each state that holds it, another behind each, and one that waits for parents.
+struct OfTies : BareCore {
+    Slot head = publish("tea");
+    Slot next = publish("tea");
+    Slot child = publish_child(7);
+    Slot watched = publish();
+
+    OfTies() {
+        watch(watched, 5);
+        REQUIRE(sound());
+    }
+    [[nodiscard]] std::string broken() const {
+        const char* const found = core.audit();
+        return found == nullptr ? "sound" : found;
+    }
+    // The audit is all that reads them here.
+    latchbox::detail::Ties& ties(Slot slot) {
+        return const_cast<latchbox::detail::Ties&>(core.ties(slot));
+    }
+    template <class T>
+    std::string broken_by(T& what, T value, const std::string& otherwise = "sound") {
+        const T before = std::exchange(what, value);
+        const std::string found = broken();
+        what = before;
+        REQUIRE(broken() == otherwise);
+        return found;
+    }
+};
+
+TEST_CASE("whatever is changed of lines, waits and latches is found") {
+    OfTies queue;
+    SUBCASE("who has to wait") {
+        CHECK(queue.broken_by(queue.ties(queue.child).wait, none) == "held back by nobody");
+        CHECK(queue.broken_by(queue.ties(queue.child).held_back, false) ==
+              "blocked without a reason, or not blocked with one");
+        CHECK(queue.broken_by(queue.ties(queue.head).held_back, true) == "held back by nobody");
+        CHECK(queue.broken_by(queue.ties(queue.next).line, none) ==
+              "blocked without a reason, or not blocked with one");
+        CHECK(queue.broken_by(queue.core.records()[queue.next].state, State::ready) ==
+              "blocked without a reason, or not blocked with one");
+        CHECK(queue.broken_by(queue.core.records()[queue.child].state, State::ready) ==
+              "blocked without a reason, or not blocked with one");
+    }
+    SUBCASE("who stands in line") {
+        using Stand = latchbox::detail::Ties::Stand;
+        CHECK(queue.broken_by(queue.ties(queue.head).stand, Stand::waiting) ==
+              "blocked without a reason, or not blocked with one");
+        CHECK(queue.broken_by(queue.ties(queue.next).stand, Stand::active) ==
+              "blocked without a reason, or not blocked with one");
+        CHECK(queue.broken_by(queue.ties(queue.next).stand, Stand::out) ==
+              "alive, and nowhere in the line of its key");
+        CHECK(queue.broken_by(queue.ties(queue.child).stand, Stand::waiting) ==
+              "in the line of a key where it has no place");
+        CHECK(queue.broken_by(queue.ties(queue.next).before, queue.child) ==
+              "lines of keys are broken or miscounted");
+        CHECK(queue.broken_by(queue.ties(queue.head).line, none) != "sound");
+        queue.ties(queue.next).stand = Stand::active;
+        CHECK(queue.broken_by(queue.core.records()[queue.next].state, State::ready,
+                              "blocked without a reason, or not blocked with one") ==
+              "two of one key are active");
+    }
+    SUBCASE("whose latch was told") {
+        CHECK(queue.broken_by(queue.ties(queue.watched).noted, true) ==
+              "a latch that was not told");
+        queue.core.cancel(queue.watched, queue.effects);
+        CHECK(queue.broken() != "sound");
+        queue.collect();
+        CHECK(queue.broken() == "sound");
+    }
+    SUBCASE("what was remembered of failures") {
+        queue.core.issued().remember(queue.number(queue.head), latchbox::Cause::none);
+        CHECK(queue.broken() == "remembered failures are out of order");
+    }
+    SUBCASE("room for failures") {
+        static_cast<void>(queue.core.issued().hand_over());
+        CHECK(queue.broken() == "sound");
+        queue.core.issued() = latchbox::detail::Issued{100};
+        for (int i = 0; i < 9; ++i) { queue.core.issued().draw(); }
+        CHECK(queue.broken() == "no memory for failures to come");
     }
 }
 

@@ -2,12 +2,16 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "latchbox/detail/queue_core.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <string>
 #include <type_traits>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 #include "support/bare_core.hpp"
+#include "support/failing_new.hpp"
 
 // What the core offers the shell around the transitions: room, slots, fencing, looking.
 namespace {
@@ -16,6 +20,7 @@ using latchbox::detail::CoreStart;
 using latchbox::detail::none;
 using latchbox::detail::QueueCore;
 using latchbox::detail::State;
+using latchbox::detail::Verdict;
 using support::at;
 using support::FromOne;
 using support::NearTheEnd;
@@ -135,7 +140,7 @@ TEST_CASE_TEMPLATE("only the live lease holds, and only what was issued was issu
     SoundCore queue{{}, start};
     const Slot slot = queue.publish();
     CHECK_FALSE(queue.core.holds(slot, start.lease));
-    CHECK_FALSE(queue.core.issued(slot, start.lease, start.number));
+    CHECK_FALSE(queue.core.granted(slot, start.lease, start.number));
     REQUIRE(queue.fetch() == slot);
     CHECK(queue.core.holds(slot, start.lease));
     CHECK_FALSE(queue.core.holds(slot, start.lease + 1));
@@ -146,12 +151,12 @@ TEST_CASE_TEMPLATE("only the live lease holds, and only what was issued was issu
     REQUIRE(queue.fetch() == slot);
     CHECK_FALSE(queue.core.holds(slot, start.lease));
     CHECK(queue.core.holds(slot, start.lease + 1));
-    CHECK(queue.core.issued(slot, start.lease, start.number));
-    CHECK_FALSE(queue.core.issued(slot, start.lease - 1, start.number));
-    CHECK_FALSE(queue.core.issued(slot, start.lease + 2, start.number));
-    CHECK_FALSE(queue.core.issued(slot, start.lease, start.number - 1));
-    CHECK_FALSE(queue.core.issued(slot, start.lease, start.number + 1));
-    CHECK_FALSE(queue.core.issued(slot + 1, start.lease, start.number));
+    CHECK(queue.core.granted(slot, start.lease, start.number));
+    CHECK_FALSE(queue.core.granted(slot, start.lease - 1, start.number));
+    CHECK_FALSE(queue.core.granted(slot, start.lease + 2, start.number));
+    CHECK_FALSE(queue.core.granted(slot, start.lease, start.number - 1));
+    CHECK_FALSE(queue.core.granted(slot, start.lease, start.number + 1));
+    CHECK_FALSE(queue.core.granted(slot + 1, start.lease, start.number));
 }
 
 TEST_CASE_TEMPLATE("a message is found by its number for as long as it is held", Start, FromOne,
@@ -209,6 +214,152 @@ TEST_CASE("it tells when something became due earlier than all before [4.3]") {
     CHECK(queue.core.due_earlier());
     CHECK_FALSE(queue.core.due_earlier());
     CHECK(queue.core.next_due().at == at(5));
+}
+
+TEST_CASE("room for a key is made before it is needed, and promised room is kept [4.11] [4.12]") {
+    SoundCore queue;
+    const auto lacking = queue.core.of_lines();
+    CHECK(lacking.lines > 0);
+    CHECK((lacking.records | lacking.histories | lacking.outcomes) == 0);
+    queue.grow(lacking);
+    CHECK_FALSE(queue.core.of_lines());
+    for (std::size_t i = 0; i < lacking.lines; ++i) {
+        CHECK_FALSE(queue.core.of_lines());
+        queue.publish(std::string(i + 1, 'k'));
+    }
+    CHECK(queue.core.of_lines().lines > lacking.lines);
+    queue.grow(queue.core.of_lines());
+    std::size_t promised = 0;
+    for (; !queue.core.of_lines(); ++promised) { queue.core.promise_lines(1); }
+    CHECK(promised > 0);
+    queue.grow(queue.core.of_lines());
+    CHECK_FALSE(queue.core.of_lines());
+    queue.core.redeem_lines(promised);
+    queue.core.purge(queue.effects);
+    queue.collect();
+    CHECK_FALSE(queue.core.of_lines());
+}
+
+TEST_CASE("memory for failures grows with what is held, and never beyond the bound [5.2] [4.12]") {
+    for (const std::size_t memory : {0U, 1U, 7U, 40U, 1'000U}) {
+        SoundCore queue{{.outcome_memory = memory}};
+        for (std::size_t i = 0; i < 60; ++i) {
+            queue.publish();
+            CHECK(queue.core.issued().room() <= memory);
+            CHECK_FALSE(queue.core.of_outcomes(0));
+        }
+        const std::size_t room = queue.core.issued().room();
+        CHECK(room >= std::min<std::size_t>(memory, 60));
+        queue.core.purge(queue.effects);
+        queue.collect();
+        CHECK(queue.core.issued().room() == room);
+        CHECK(queue.core.issued().size() == std::min<std::size_t>(memory, 60));
+    }
+}
+
+TEST_CASE("failing, dying and being let go need no memory, with keys and latches neither [4.11]") {
+    SoundCore queue{{.capacity = 40,
+                     .overflow = latchbox::Overflow::drop_oldest,
+                     .max_failures = 1,
+                     .dead_capacity = 4}};
+    std::vector<Slot> children;
+    for (std::uint32_t i = 0; i < 40; ++i) {
+        const std::string key(i % 5, 'k');
+        const bool child = i % 3 == 0;
+        const auto verdict = child ? Verdict::wait : Verdict::go;
+        const Slot slot = queue.publish(
+            key, at(0),
+            {.delay = ns(i % 2), .life = ns(20 + i), .wait = child ? i : none, .verdict = verdict});
+        queue.watch(slot, i);
+        if (child) { children.push_back(slot); }
+    }
+    queue.noted.reserve(100);
+    queue.gone.reserve(100);
+    std::uint64_t asked = 0;
+    {
+        const support::FailingNew count;
+        for (std::size_t i = 0; i < children.size(); ++i) {
+            const auto verdict = i % 2 == 0 ? Verdict::die : Verdict::go;
+            queue.core.judge(children[i], verdict, {}, at(0), queue.effects);
+            queue.collect();
+        }
+        queue.pass(at(1));
+        for (int i = 0; i < 6; ++i) {
+            const Slot slot = queue.core.lease(at(1));
+            if (i == 3) { queue.core.ack(slot, queue.effects); }
+            if (i < 3) { queue.core.fail(slot, "broken", at(1), queue.effects); }
+            queue.collect();
+        }
+        queue.core.redrive(queue.core.first_dead(), at(1), true);
+        queue.collect();
+        queue.core.make_room(20, queue.effects);
+        queue.collect();
+        queue.pass(at(45));
+        queue.core.purge(queue.effects);
+        queue.collect();
+        asked = count.asked();
+    }
+    CHECK(asked == 0);
+    CHECK(queue.core.stats().evicted > 0);
+    CHECK(queue.core.stats().expired > 0);
+}
+
+TEST_CASE("whoever is ready knows how many are delivered before him [5.9]") {
+    SoundCore queue;
+    std::vector<Slot> slots;
+    for (const int priority : {1, 0, 1, 9, 0, 1}) {
+        slots.push_back(queue.publish(at(0), {.priority = static_cast<std::uint8_t>(priority)}));
+    }
+    const Slot child = queue.publish_child(7, at(0), {.priority = 1});
+    slots.push_back(queue.publish(at(0), {.priority = 1}));
+    queue.core.judge(child, Verdict::go, {}, at(0), queue.effects);
+    slots.push_back(child);
+    const Slot first = queue.fetch();
+    CHECK(first == slots[3]);
+    queue.core.release(first, at(0), queue.effects);
+    const std::vector<Slot> order = queue.order();
+    CHECK(order.size() == slots.size());
+    for (std::size_t i = 0; i < order.size(); ++i) { CHECK(queue.core.ahead(order[i]) == i); }
+}
+
+TEST_CASE("blocked messages count as held, and are listed; they keep a core from idling [4.1]") {
+    SoundCore queue{{.capacity = 3}};
+    const Slot first = queue.publish_child(7);
+    const Slot second = queue.publish_child(8);
+    queue.publish("tea");
+    CHECK_FALSE(queue.core.has_room(1));
+    CHECK(queue.core.held() == 3);
+    CHECK(queue.core.in(State::blocked) == 2);
+    CHECK(queue.core.first_blocked() == first);
+    CHECK(queue.core.next_listed(first) == second);
+    CHECK(queue.core.next_listed(second) == none);
+    queue.core.purge(queue.effects);
+    queue.collect();
+    CHECK(queue.core.idle());
+    CHECK(queue.core.first_blocked() == none);
+}
+
+TEST_CASE("a blocked message is found by its number, and its life by time [4.3]") {
+    SoundCore queue;
+    const Slot slot = queue.publish_child(7, at(0), {.delay = ns(3), .life = ns(8)});
+    CHECK(queue.core.find(slot, queue.number(slot)) == slot);
+    CHECK(queue.core.due_earlier());
+    CHECK(queue.core.next_due().at == at(8));
+    CHECK(queue.core.next_due().kind == latchbox::detail::Due::life);
+    queue.core.judge(slot, Verdict::go, {}, at(0), queue.effects);
+    CHECK(queue.core.due_earlier());
+    CHECK(queue.core.next_due().at == at(3));
+}
+
+TEST_CASE("time that was seen does not go back, and judges delays of who is let go [4.3]") {
+    SoundCore queue;
+    CHECK(queue.core.see(at(7)) == at(7));
+    CHECK(queue.core.see(at(5)) == at(7));
+    const Slot slot = queue.publish_child(7, at(5), {.delay = ns(2)});
+    CHECK(queue.core.history(slot).at == at(9));
+    queue.core.judge(slot, Verdict::go, {}, at(6), queue.effects);
+    CHECK(queue.state(slot) == State::delayed);
+    CHECK(queue.pass(at(9)) == 1);
 }
 
 }  // namespace

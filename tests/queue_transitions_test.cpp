@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "latchbox/detail/queue_transitions.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,12 +16,16 @@
 namespace {
 
 using latchbox::Cause;
+using latchbox::LatchState;
+using latchbox::MessageId;
 using latchbox::Overflow;
 using latchbox::QueueOptions;
+using latchbox::Reason;
 using latchbox::detail::CoreStart;
 using latchbox::detail::Due;
 using latchbox::detail::none;
 using latchbox::detail::State;
+using latchbox::detail::Verdict;
 using support::at;
 using support::FromOne;
 using support::NearTheEnd;
@@ -575,6 +580,410 @@ TEST_CASE_TEMPLATE("a jump equals its steps [4.3]", Start, FromOne, NearTheEnd) 
     CHECK(jump.core.stats() == steps.core.stats());
     CHECK(jump.gone == steps.gone);
     CHECK(jump.order() == steps.order());
+}
+
+// --- parents ---------------------------------------------------------------------------------
+
+// Stands for the board's number of a wait: the core keeps it, and never looks at it.
+constexpr std::uint32_t wait = 70;
+constexpr MessageId parent = latchbox::detail::IdParts::message(9, 4, 2);
+
+void judge(SoundCore& queue, Slot slot, Verdict verdict, std::int64_t now = 0) {
+    queue.core.judge(slot, verdict, verdict == Verdict::die ? parent : MessageId{}, at(now),
+                     queue.effects);
+    queue.collect();
+}
+
+// One that is dead on arrival: a parent has failed already.
+Slot publish_dead(SoundCore& queue, latchbox::detail::Wishes wishes = {}) {
+    wishes.wait = wait;
+    wishes.verdict = Verdict::die;
+    wishes.parent = parent;
+    return queue.publish(at(0), wishes);
+}
+
+TEST_CASE_TEMPLATE("RESERVED -- accept -> BLOCKED, and delivered to nobody [5.4] [4.12]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{{.capacity = 1}, Start::start};
+    const Slot child = queue.publish_child(wait);
+    CHECK(queue.state(child) == State::blocked);
+    CHECK(queue.core.stats().blocked == 1);
+    CHECK(queue.core.stats().accepted == 1);
+    CHECK(queue.core.first_blocked() == child);
+    CHECK_FALSE(queue.core.has_ready());
+    CHECK_FALSE(queue.core.idle());
+    CHECK_FALSE(queue.core.has_room(1));
+    CHECK(queue.core.next_due().at.is_never());
+}
+
+TEST_CASE_TEMPLATE("BLOCKED -- parents completed -> READY, at the place of its publish [5.4] [4.4]",
+                   Start, FromOne, NearTheEnd) {
+    for (const Overflow overflow : {Overflow::reject, Overflow::drop_oldest}) {
+        SoundCore queue{{.overflow = overflow}, Start::start};
+        const Slot before = queue.publish();
+        const Slot child = queue.publish_child(wait);
+        const Slot behind = queue.publish();
+        const Slot urgent = queue.publish_child(wait, at(0), {.priority = 1});
+        judge(queue, child, Verdict::wait);
+        CHECK(queue.order() == Slots{before, behind});
+        judge(queue, child, Verdict::go);
+        CHECK(queue.state(child) == State::ready);
+        CHECK(queue.order() == Slots{before, child, behind});
+        judge(queue, urgent, Verdict::go);
+        CHECK(queue.order() == Slots{urgent, before, child, behind});
+        CHECK(queue.core.stats().blocked == 0);
+    }
+}
+
+TEST_CASE_TEMPLATE("BLOCKED -- parents completed -> DELAYED, counted from its publish [3] [5.4]",
+                   Start, FromOne, NearTheEnd) {
+    for (std::int64_t judged = 2; judged < 9; ++judged) {
+        SoundCore queue{plain, Start::start};
+        const Slot child = queue.publish_child(wait, at(1), {.delay = ns(5)});
+        const Slot behind = queue.publish(at(1));
+        CHECK(queue.pass(at(judged)) == 0);
+        CHECK(queue.state(child) == State::blocked);
+        judge(queue, child, Verdict::go, judged);
+        // Due at 6, when it need not be delayed any more.
+        CHECK(queue.state(child) == (judged < 6 ? State::delayed : State::ready));
+        CHECK(queue.pass(at(5)) == 0);
+        CHECK(queue.pass(at(6)) == (judged < 6 ? 1 : 0));
+        CHECK(queue.order() == Slots{child, behind});
+    }
+}
+
+TEST_CASE_TEMPLATE("BLOCKED -- a parent is dead or failed -> DEAD, its reason names it [5.5]",
+                   Start, FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot child = queue.publish_child(wait, at(0), {.delay = ns(5), .life = ns(9)});
+    judge(queue, child, Verdict::die);
+    CHECK(queue.state(child) == State::dead);
+    CHECK(queue.core.history(child).reason == Reason{parent});
+    CHECK(queue.core.history(child).failures == 0);
+    CHECK(queue.core.stats().rejected == 0);
+    CHECK(queue.core.first_dead() == child);
+    // The dead do not expire.
+    CHECK(queue.pass(at(100)) == 0);
+}
+
+TEST_CASE_TEMPLATE("RESERVED -- accept -> DEAD, if a parent has failed already [5.5]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot child = publish_dead(queue, {.delay = ns(5), .life = ns(9)});
+    CHECK(queue.state(child) == State::dead);
+    CHECK(queue.core.history(child).reason == Reason{parent});
+    CHECK(queue.core.stats().accepted == 1);
+    CHECK(queue.core.stats().dead == 1);
+    CHECK(queue.pass(at(100)) == 0);
+    CHECK(queue.core.ties(child).wait == wait);
+}
+
+TEST_CASE_TEMPLATE("dead on arrival: dead_capacity holds at once [5.5] [7.2]", Start, FromOne,
+                   NearTheEnd) {
+    for (std::size_t kept = 0; kept < 3; ++kept) {
+        SoundCore queue{{.dead_capacity = kept}, Start::start};
+        for (std::size_t i = 0; i < 4; ++i) {
+            publish_dead(queue);
+            REQUIRE(queue.sound());
+            CHECK(queue.core.stats().accepted == i + 1);
+            CHECK(queue.core.stats().dead == std::min(kept, i + 1));
+        }
+        CHECK(queue.core.stats().purged == 4 - kept);
+        CHECK(queue.noted.size() == 4 - kept);
+        for (const auto& noted : queue.noted) { CHECK(noted.left_wait == wait); }
+    }
+}
+
+TEST_CASE_TEMPLATE("BLOCKED -- life over -> gone: expired, at its instant [4.3]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot child = queue.publish_child(wait, at(1), {.delay = ns(3), .life = ns(6)});
+    CHECK(queue.core.next_due().kind == Due::life);
+    CHECK(queue.pass(at(6)) == 0);
+    CHECK(queue.state(child) == State::blocked);
+    CHECK(queue.pass(at(7)) == 1);
+    CHECK(queue.core.stats().expired == 1);
+    CHECK(queue.gone == Slots{child});
+}
+
+TEST_CASE_TEMPLATE("BLOCKED -- cancel, purge, evict -> gone: failed [4.1] [7.2]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{{.capacity = 3, .overflow = Overflow::drop_oldest}, Start::start};
+    const Slot high = queue.publish_child(wait, at(0), {.priority = 1});
+    const Slot oldest = queue.publish_child(wait, at(0), {.delay = ns(3)});
+    const Slot ready = queue.publish();
+    queue.publish();
+    CHECK(queue.gone == Slots{oldest});
+    queue.publish();
+    CHECK(queue.gone == Slots{oldest, ready});
+    CHECK(queue.core.stats().evicted == 2);
+    queue.core.cancel(high, queue.effects);
+    queue.collect();
+    CHECK(queue.core.stats().cancelled == 1);
+    queue.publish_child(wait);
+    CHECK(queue.core.purge(queue.effects) == 3);
+    queue.collect();
+    CHECK(queue.core.stats().purged == 3);
+    CHECK(queue.core.held() == 0);
+}
+
+TEST_CASE_TEMPLATE("DEAD -- redrive -> BLOCKED while parents are pending, at the back [5.6]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot child = queue.publish_child(wait, at(0), {.delay = ns(5), .life = ns(20)});
+    judge(queue, child, Verdict::die);
+    const Slot other = queue.publish();
+    queue.core.redrive(child, at(10), true);
+    CHECK(queue.state(child) == State::blocked);
+    CHECK(queue.core.history(child).expires == at(30));
+    const Slot behind = queue.publish();
+    judge(queue, child, Verdict::go, 11);
+    CHECK(queue.order() == Slots{other, child, behind});
+    // And it may die again of the same parent.
+    queue.core.cancel(other, queue.effects);
+    queue.fetch(at(11));
+    queue.core.reject(child, {}, queue.effects);
+    queue.core.redrive(child, at(12), true);
+    judge(queue, child, Verdict::die, 12);
+    CHECK(queue.core.history(child).reason == Reason{parent});
+    CHECK(queue.core.stats().redriven == 2);
+    queue.collect();
+}
+
+TEST_CASE_TEMPLATE("the queue ends: what is BLOCKED is purged, and what comes then [4.1]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    queue.publish_child(wait);
+    const Slot late = queue.reserve();
+    const Slot dead = queue.reserve();
+    while (queue.core.of_histories(2)) { queue.grow(queue.core.of_histories(2)); }
+    while (queue.core.of_lines()) { queue.grow(queue.core.of_lines()); }
+    while (queue.core.of_outcomes(2)) { queue.grow(queue.core.of_outcomes(2)); }
+    queue.core.end(queue.effects);
+    std::string text = "tea";
+    queue.core.accept(late, {.wait = 71, .verdict = Verdict::wait, .key = "tea", .key_text = &text},
+                      at(0), queue.effects);
+    queue.core.accept(dead, {.wait = 72, .verdict = Verdict::die, .parent = parent}, at(0),
+                      queue.effects);
+    queue.collect();
+    CHECK(queue.core.stats().purged == 3);
+    CHECK(queue.core.held() == 0);
+    CHECK(queue.noted.size() == 3);
+    CHECK(queue.noted[1].left_wait == 71);
+    CHECK(queue.noted[2].left_wait == 72);
+}
+
+// --- latches ---------------------------------------------------------------------------------
+
+// All the ways by which a message that somebody watches ends, or dies.
+enum class End {
+    acked,
+    expired,
+    cancelled,
+    purged,
+    evicted,
+    taken,
+    dead_purged,
+    beyond,
+    ended,
+    rejected,
+    failed,
+    lease_ran_out,
+    used_up,
+    parent_died,
+};
+constexpr int ends = 14;
+
+// Lets a fresh message end that way; the slot it had.
+Slot end_it(SoundCore& queue, End end, std::uint32_t latch, std::uint32_t waits) {
+    const bool child = waits != none || end == End::parent_died;
+    const latchbox::detail::Wishes mortal{.life = ns(end == End::expired ? 5 : 50)};
+    const Slot slot = child ? queue.publish_child(waits == none ? wait : waits, at(0), mortal)
+                            : queue.publish(at(0), mortal);
+    if (latch != none) { queue.watch(slot, latch); }
+    CHECK(queue.core.latch(slot) == latch);
+    CHECK(queue.core.latch_state(slot) == LatchState::pending);
+    const bool leases = end == End::acked || (end >= End::taken && end != End::ended);
+    if (child && leases && end != End::parent_died) { judge(queue, slot, Verdict::go); }
+    if (leases && end != End::parent_died) { queue.fetch(); }
+    auto& effects = queue.effects;
+    switch (end) {
+        case End::acked: queue.core.ack(slot, effects); break;
+        case End::expired: queue.pass(at(5)); break;
+        case End::cancelled: queue.core.cancel(slot, effects); break;
+        case End::purged: queue.core.purge(effects); break;
+        case End::evicted: queue.publish(); break;
+        case End::taken:
+        case End::dead_purged:
+        case End::beyond:
+            queue.core.reject(slot, {}, effects);
+            queue.collect();
+            if (end == End::taken) { queue.core.take_dead(slot, effects); }
+            if (end == End::dead_purged) { queue.core.purge_dead(effects); }
+            if (end == End::beyond) { publish_dead(queue); }
+            break;
+        case End::ended: queue.core.end(effects); break;
+        case End::rejected: queue.core.reject(slot, {}, effects); break;
+        case End::failed: queue.core.fail(slot, {}, at(0), effects); break;
+        case End::lease_ran_out: queue.pass(at(10)); break;
+        case End::used_up: queue.core.release(slot, at(0), effects); break;
+        case End::parent_died: judge(queue, slot, Verdict::die); break;
+    }
+    queue.collect();
+    return slot;
+}
+
+QueueOptions options_for(End end) {
+    QueueOptions options{.lease = ns(10), .max_failures = 1, .max_attempts = 1};
+    if (end == End::evicted) { options.capacity = 1, options.overflow = Overflow::drop_oldest; }
+    if (end == End::beyond) { options.dead_capacity = 1; }
+    return options;
+}
+
+TEST_CASE_TEMPLATE("every exit and every death tells who asked for the latch [5.3] [5.4]", Start,
+                   FromOne, NearTheEnd) {
+    for (int i = 0; i < ends; ++i) {
+        const End end{i};
+        SoundCore queue{options_for(end), Start::start};
+        const Slot slot = end_it(queue, end, 5, none);
+        CAPTURE(i);
+        std::vector<LatchState> expected;
+        if (end >= End::rejected || (end >= End::taken && end != End::ended)) {
+            expected.push_back(LatchState::dead);
+        }
+        if (end == End::acked) { expected.push_back(LatchState::completed); }
+        if (end > End::acked && end < End::rejected) { expected.push_back(LatchState::failed); }
+        std::vector<LatchState> told;
+        for (const auto& noted : queue.noted) {
+            REQUIRE(noted.latch == 5);
+            const bool at_last = noted.state != LatchState::dead;
+            const bool child = end == End::parent_died && at_last;
+            REQUIRE(noted.left_wait == (child ? wait : none));
+            told.push_back(noted.state);
+        }
+        REQUIRE(told == expected);
+        const bool stays =
+            queue.state(slot) != State::vacant && expected.back() == LatchState::dead;
+        if (stays) { CHECK(queue.core.latch_state(slot) == LatchState::dead); }
+    }
+}
+
+TEST_CASE_TEMPLATE("every exit gives back the wait, and none does without leaving [5.4]", Start,
+                   FromOne, NearTheEnd) {
+    for (int i = 0; i < ends; ++i) {
+        for (const std::uint32_t latch : {none, 5U}) {
+            const End end{i};
+            SoundCore queue{options_for(end), Start::start};
+            const Slot slot = end_it(queue, end, latch, 44);
+            CAPTURE(i);
+            const bool left = end < End::rejected;
+            std::size_t given_back = 0;
+            for (const auto& noted : queue.noted) {
+                REQUIRE(noted.latch == latch);
+                if (noted.left_wait == none) { continue; }
+                REQUIRE(noted.left_wait == 44);
+                REQUIRE(noted.state != LatchState::dead);
+                REQUIRE(noted.state != LatchState::pending);
+                ++given_back;
+            }
+            REQUIRE(given_back == (left ? 1 : 0));
+            if (!left) { REQUIRE(queue.core.ties(slot).wait == 44); }
+        }
+    }
+}
+
+TEST_CASE_TEMPLATE("whom nobody watches and who waits for nobody is not noted [5.4]", Start,
+                   FromOne, NearTheEnd) {
+    for (int i = 0; i < ends; ++i) {
+        const End end{i};
+        if (end == End::parent_died || end == End::beyond) { continue; }
+        SoundCore queue{options_for(end), Start::start};
+        end_it(queue, end, none, none);
+        CHECK(queue.noted.empty());
+    }
+    // Nor one whose parents have all completed.
+    SoundCore queue{plain, Start::start};
+    const Slot child = queue.publish_child(wait);
+    judge(queue, child, Verdict::go);
+    queue.core.forget_parents(child);
+    queue.core.cancel(child, queue.effects);
+    queue.collect();
+    CHECK(queue.noted.empty());
+}
+
+TEST_CASE_TEMPLATE("a redrive tells that it is pending again [5.3] [5.6]", Start, FromOne,
+                   NearTheEnd) {
+    for (const bool held_back : {false, true}) {
+        SoundCore queue{plain, Start::start};
+        const Slot slot = publish_dead(queue);
+        queue.watch(slot, 5);
+        CHECK(queue.core.latch_state(slot) == LatchState::dead);
+        queue.core.redrive(slot, at(0), held_back);
+        queue.collect();
+        REQUIRE(queue.noted.size() == 1);
+        CHECK(queue.noted[0].latch == 5);
+        CHECK(queue.noted[0].state == LatchState::pending);
+        CHECK(queue.noted[0].left_wait == none);
+        CHECK(queue.state(slot) == (held_back ? State::blocked : State::ready));
+    }
+}
+
+TEST_CASE("what changes twice before it is told is told once, as it is then [5.3]") {
+    SUBCASE("it dies, and there is no room for the dead") {
+        SoundCore queue{{.dead_capacity = 0}};
+        const Slot slot = queue.publish();
+        queue.watch(slot, 5);
+        queue.fetch();
+        queue.core.reject(slot, {}, queue.effects);
+        queue.collect();
+        REQUIRE(queue.noted.size() == 1);
+        CHECK(queue.noted[0].state == LatchState::failed);
+    }
+    SUBCASE("it is redriven, and purged") {
+        SoundCore queue;
+        const Slot slot = publish_dead(queue);
+        queue.watch(slot, 5);
+        queue.core.redrive(slot, at(0));
+        queue.core.purge(queue.effects);
+        queue.collect();
+        REQUIRE(queue.noted.size() == 1);
+        CHECK(queue.noted[0].state == LatchState::failed);
+        CHECK(queue.noted[0].left_wait == wait);
+    }
+}
+
+TEST_CASE("latches are told in the order in which they changed [5.5]") {
+    SoundCore queue;
+    Slots slots;
+    for (std::uint32_t i = 0; i < 5; ++i) {
+        slots.push_back(queue.publish());
+        queue.watch(slots.back(), 10 + i);
+    }
+    for (const std::size_t i : {3U, 1U, 4U, 0U, 2U}) { queue.core.cancel(slots[i], queue.effects); }
+    queue.collect();
+    std::vector<std::uint32_t> told;
+    for (const auto& noted : queue.noted) { told.push_back(noted.latch); }
+    CHECK(told == std::vector<std::uint32_t>{13, 11, 14, 10, 12});
+}
+
+TEST_CASE("watching does not move a message that waits in line, and needs a history [5.4]") {
+    for (const Overflow overflow : {Overflow::reject, Overflow::drop_oldest}) {
+        SoundCore queue{{.capacity = 3, .overflow = overflow}};
+        const Slots slots = {queue.publish(), queue.publish(), queue.publish()};
+        CHECK_FALSE(queue.core.has_history(slots[1]));
+        CHECK(queue.core.latch(slots[1]) == none);
+        queue.watch(slots[1], 5);
+        CHECK(queue.core.has_history(slots[1]));
+        CHECK_FALSE(queue.core.of_history(slots[1]));
+        CHECK(queue.order() == slots);
+        CHECK(queue.sound());
+        CHECK(queue.fetch() == slots[0]);
+        CHECK(queue.fetch() == slots[1]);
+        CHECK(queue.core.history(slots[1]).attempts == 1);
+        queue.core.ack(slots[1], queue.effects);
+        queue.collect();
+        CHECK(queue.noted.size() == 1);
+    }
 }
 
 }  // namespace

@@ -256,6 +256,147 @@ TEST_CASE("a message may destroy the last handle of its queue from its end [4.10
     CHECK_FALSE(last.has_value());
 }
 
+// --- parents, latches and gates ------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(Calling,
+                  "the ends of messages may ask for latches, gates and reasons "
+                  "[4.10] [5.8] [5.9]") {
+    const auto gate = broker.gate(1);
+    const auto parent = q.publish(CallsBack{1});
+    const auto child = q.publish(CallsBack{2}, {.parents = {*parent, gate.id()}, .key = "k"});
+    REQUIRE(child);
+    const auto latch = broker.latch(*child);
+    int asked = 0;
+    const auto call = [&] {
+        static_cast<void>(latch.state());
+        static_cast<void>(latch.wait_for(0s));
+        static_cast<void>(broker.latch(*parent).state());
+        static_cast<void>(broker.latch(gate.id()).state());
+        static_cast<void>(to_string(broker.explain(*child)));
+        static_cast<void>(to_string(broker.explain(gate.id())));
+        const auto another = broker.gate(2);
+        another.count_down();
+        ++asked;
+    };
+    CallsBack::on_copy = call;
+    CallsBack::on_move = call;
+    CallsBack::on_end = call;
+    int last = 0;
+    REQUIRE(q.publish(CallsBack{3}, {.parents = {*child}}));
+    CHECK(std::exchange(last, asked) < asked);
+    REQUIRE(q.pop());
+    CHECK(std::exchange(last, asked) < asked);
+    REQUIRE(gate.count_down());
+    REQUIRE(q.try_fetch()->reject());
+    q.dead_letters().purge();
+    CHECK(std::exchange(last, asked) < asked);
+    CallsBack::no_calls();
+    CHECK(broker.stats().edges == 0);
+}
+
+TEST_CASE_FIXTURE(Calling, "a message may publish its own child from its end [4.10] [5.4]") {
+    // Popped, it has completed; purged, it has failed: its child, published on the way, knows.
+    latchbox::MessageId id;
+    std::optional<latchbox::MessageId> child;
+    CallsBack::on_end = [&] {
+        if (id == latchbox::MessageId{} || child) { return; }
+        child.emplace();
+        child = q.publish(CallsBack{2}, {.parents = {id}}).value();
+    };
+    id = q.publish(CallsBack{1}).value();
+    child.reset();
+    latchbox::MessageState expected = latchbox::MessageState::dead;
+    SUBCASE("acked") {
+        REQUIRE(q.try_fetch()->ack());
+        expected = latchbox::MessageState::ready;
+    }
+    SUBCASE("cancelled") { REQUIRE(q.cancel(id)); }
+    SUBCASE("purged") { REQUIRE(q.purge() >= 1); }
+    SUBCASE("expired") {
+        CallsBack::no_calls();
+        q.purge();
+        id = q.publish(CallsBack{1}, {.expires_in = 1s}).value();
+        child.reset();
+        CallsBack::on_end = [&] {
+            if (!child) {
+                child.emplace();
+                child = q.publish(CallsBack{2}, {.parents = {id}}).value();
+            }
+        };
+        clock.advance(1s);
+        broker.poll();
+    }
+    CallsBack::no_calls();
+    REQUIRE(child);
+    CHECK(broker.explain(*child).state == expected);
+}
+
+TEST_CASE_FIXTURE(Calling,
+                  "a message may open or fail a gate from its end, others follow [4.10] "
+                  "[5.4] [5.8]") {
+    // Each end decides one gate more, and takes out what that lets go or die.
+    std::vector<latchbox::Gate<CallsBack>> gates;
+    for (int i = 0; i < 50; ++i) {
+        gates.push_back(broker.gate(1));
+        REQUIRE(q.publish(CallsBack{i}, {.parents = {gates.back().id()}}));
+    }
+    std::size_t opened = 0;
+    bool fails = false;
+    SUBCASE("open") {}
+    SUBCASE("fail") { fails = true; }
+    CallsBack::on_end = [&] {
+        if (opened == gates.size()) { return; }
+        const auto& gate = gates[opened++];
+        REQUIRE((fails ? gate.fail("from an end") : gate.count_down()));
+        while (q.pop()) {}
+        q.dead_letters().purge();
+    };
+    for (int i = 0; i < 50; ++i) {
+        REQUIRE(q.publish(CallsBack{99}));
+        while (q.pop()) {}
+    }
+    CallsBack::no_calls();
+    CHECK(opened == gates.size());
+    while (q.pop()) {}
+    q.dead_letters().purge();
+    CHECK(q.size() == 0);
+    CHECK(broker.stats().edges == 0);
+}
+
+TEST_CASE("a message may remove queues and close the broker as its family falls [4.10] [5.4]") {
+    using latchbox::MessageState;
+    for (const int what : {0, 1, 2, 3}) {
+        CAPTURE(what);
+        latchbox::ManualClock clock;
+        Broker broker{{.clock = &clock}};
+        const auto parents = broker.queue("parents");
+        const auto children = broker.queue("children", {.dead_capacity = 0});
+        const auto parent = parents.publish(CallsBack{0});
+        latchbox::MessageId last = *parent;
+        for (int i = 1; i < 100; ++i) {
+            last = (i % 2 == 0 ? parents : children)
+                       .publish(CallsBack{i}, {.parents = {last, *parent}})
+                       .value();
+        }
+        int ended = 0;
+        CallsBack::on_end = [&] {
+            if (++ended != 3) { return; }
+            switch (what) {
+                case 0: broker.remove("children"); break;
+                case 1: broker.remove("parents"); break;
+                case 2: broker.close(); break;
+                default: parents.purge(); break;
+            }
+        };
+        REQUIRE(parents.try_fetch()->reject());
+        CHECK(parents.dead_letters().purge() <= 100);
+        CallsBack::no_calls();
+        support::check_sound(parents);
+        support::check_sound(children);
+        CHECK(support::conserved(broker.stats().messages));
+    }
+}
+
 // --- looks at dead letters -----------------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Calling, "a look at dead letters may do anything to them [4.10] [misuse 24]") {

@@ -328,9 +328,10 @@ TEST_CASE("a clock advanced just as a thread goes to sleep does not leave it sle
 TEST_CASE("blocked publishers all get their turn [7.2] [4.9]") {
     constexpr std::uint32_t each = 500;
     latchbox::Broker<Note> broker;
-    const Queue queue = broker.queue(
-        "notes", {.lease = 1h, .capacity = 3, .overflow = latchbox::Overflow::block,
-                  .block_for = std::chrono::hours::max()});
+    const Queue queue = broker.queue("notes", {.lease = 1h,
+                                               .capacity = 3,
+                                               .overflow = latchbox::Overflow::block,
+                                               .block_for = std::chrono::hours::max()});
     Ledger ledger{each};
     std::atomic<bool> odd{false};
     std::vector<std::thread> threads;
@@ -400,9 +401,10 @@ TEST_CASE("stops requested at any time lose no message [7.7] [4.9]") {
 
 TEST_CASE("stops of blocked publishers neither lose a message nor add one [7.2] [7.7]") {
     latchbox::Broker<Note> broker;
-    const Queue queue = broker.queue(
-        "notes", {.lease = 1h, .capacity = 1, .overflow = latchbox::Overflow::block,
-                  .block_for = std::chrono::hours::max()});
+    const Queue queue = broker.queue("notes", {.lease = 1h,
+                                               .capacity = 1,
+                                               .overflow = latchbox::Overflow::block,
+                                               .block_for = std::chrono::hours::max()});
     bool odd = false;
     std::uint32_t accepted = 0;
     constexpr std::uint32_t rounds = 500;
@@ -410,8 +412,9 @@ TEST_CASE("stops of blocked publishers neither lose a message nor add one [7.2] 
         if (!queue.publish({0, i})) { odd = true; }
         std::stop_source stop;
         Errc outcome{};
-        std::thread waiting{
-            [&] { outcome = error_of(queue.publish({1, i}, {}, stop.get_token())); }};
+        std::thread waiting{[&] {
+            outcome = error_of(queue.publish({1, i}, {}, stop.get_token()));
+        }};
         std::thread stopping{[&] { stop.request_stop(); }};
         if (!queue.pop()) { odd = true; }
         waiting.join();
@@ -540,6 +543,158 @@ TEST_CASE("queues made, found and removed by many threads are each one queue [8]
     CHECK(stats.messages.accepted == accepted);
     CHECK(support::conserved(stats.messages));
     CHECK(stats.queues <= 5);
+}
+
+// --- parents, gates, keys ------------------------------------------------------------------------
+
+// Who was acked, and what each waits for: written by its publisher before it is published, read by
+// whoever is handed it.
+struct Member {
+    std::uint32_t index = 0;
+};
+struct Tree {
+    explicit Tree(std::size_t size) : acked(size), parents(size), ids(size) {}
+    std::vector<std::atomic<int>> acked;
+    std::vector<std::vector<std::uint32_t>> parents;
+    std::vector<latchbox::MessageId> ids;
+    std::atomic<std::uint32_t> published{0};
+    std::atomic<int> too_early{0};
+};
+
+void grow_and_settle(const std::vector<latchbox::Queue<Member>>& queues, Tree& tree,
+                     std::uint32_t self, std::uint32_t each) {
+    Random random{self + 17};
+    std::vector<std::uint32_t> mine;
+    for (std::uint32_t made = 0; made < each;) {
+        if (random.pick(2) == 0) {
+            const std::uint32_t index = self * each + made++;
+            latchbox::PublishOptions options;
+            options.on_parent_failure = latchbox::OnParentFailure::hold;
+            for (std::size_t i = random.pick(4); i != 0 && !mine.empty(); --i) {
+                const std::uint32_t parent = mine[random.pick(mine.size())];
+                tree.parents[index].push_back(parent);
+                options.parents.push_back(tree.ids[parent]);
+            }
+            if (random.pick(3) == 0) { options.key = random.pick(2) == 0 ? "one" : "other"; }
+            const auto& queue = queues[random.pick(queues.size())];
+            tree.ids[index] = queue.publish(Member{index}, options).value();
+            mine.push_back(index);
+            continue;
+        }
+        auto delivery = queues[random.pick(queues.size())].try_fetch();
+        if (!delivery) { continue; }
+        const std::uint32_t index = delivery->body().index;
+        for (const std::uint32_t parent : tree.parents[index]) {
+            if (tree.acked[parent].load() == 0) { ++tree.too_early; }
+        }
+        switch (random.pick(8)) {
+            case 0: delivery->reject("not now"); break;
+            case 1: delivery->requeue(); break;
+            case 2: delivery->release(); break;
+            default:
+                // Before the ack: its children may be handed out at once.
+                tree.acked[index].store(1);
+                delivery->ack().value();
+                break;
+        }
+        if (random.pick(16) == 0) { queues[random.pick(queues.size())].dead_letters().redrive(); }
+    }
+}
+
+TEST_CASE("families over three queues, grown and settled by four threads at once [5.1] [5.4]") {
+    constexpr std::uint32_t each = 2'000;
+    constexpr std::uint32_t all = publishers * each;
+    latchbox::Broker<Member> broker;
+    std::vector<latchbox::Queue<Member>> queues;
+    for (const char* const name : {"a", "b", "c"}) { queues.push_back(broker.queue(name)); }
+    Tree tree{all};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] { grow_and_settle(queues, tree, self, each); });
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    for (std::uint64_t left = 1; left != 0;) {
+        left = 0;
+        for (const auto& queue : queues) {
+            queue.dead_letters().redrive();
+            while (auto delivery = queue.try_fetch()) {
+                tree.acked[delivery->body().index].store(1);
+                delivery->ack().value();
+            }
+            left += queue.size();
+        }
+    }
+    CHECK(tree.too_early == 0);
+    std::uint64_t completed = 0;
+    for (const auto& queue : queues) {
+        completed += queue.stats().completed;
+        support::check_sound(queue);
+    }
+    CHECK(completed == all);
+    const latchbox::BrokerStats stats = broker.stats();
+    CHECK(stats.latches == 0);
+    CHECK(stats.edges == 0);
+}
+
+TEST_CASE("a gate that many count down lets go of children, and of who waits for it [5.8]") {
+    constexpr std::uint32_t rounds = 200;
+    latchbox::Broker<Member> broker;
+    const auto queue = broker.queue("after");
+    std::atomic<int> wrong{0};
+    for (std::uint32_t round = 0; round < rounds; ++round) {
+        const auto gate = broker.gate(4);
+        const auto latch = broker.latch(gate.id());
+        std::vector<std::thread> threads;
+        for (int i = 0; i < 4; ++i) {
+            threads.emplace_back([&, copy = gate] {
+                const bool published =
+                    queue.publish(Member{1}, {.parents = {copy.id()}}).has_value();
+                if (!published || !copy.count_down()) { ++wrong; }
+            });
+        }
+        threads.emplace_back([&] {
+            if (latch.wait().value() != latchbox::LatchState::completed) { ++wrong; }
+        });
+        for (std::thread& thread : threads) { thread.join(); }
+        if (queue.pop_all().value().size() != 4) { ++wrong; }
+    }
+    CHECK(wrong == 0);
+    CHECK(broker.stats().edges == 0);
+    support::check_sound(queue);
+}
+
+TEST_CASE("four consumers never hold two of one key [5.7]") {
+    constexpr std::uint32_t count = 4'000;
+    constexpr std::uint32_t keys = 8;
+    latchbox::Broker<Member> broker;
+    const auto queue = broker.queue("keyed");
+    std::array<std::atomic<int>, keys> holders{};
+    std::array<std::atomic<std::uint32_t>, keys> last{};
+    std::atomic<std::uint32_t> handled{0};
+    std::atomic<int> wrong{0};
+    for (std::uint32_t i = 0; i < count; ++i) {
+        const std::string key = "key " + std::to_string(i % keys);
+        queue.publish(Member{i}, {.key = key}).value();
+    }
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) {
+        threads.emplace_back([&] {
+            while (handled.load() < count) {
+                auto delivery = queue.try_fetch();
+                if (!delivery) { continue; }
+                const std::uint32_t index = delivery->body().index;
+                if (++holders[index % keys] != 1) { ++wrong; }
+                if (index >= keys && last[index % keys].load() != index - keys) { ++wrong; }
+                last[index % keys].store(index);
+                --holders[index % keys];
+                delivery->ack().value();
+                ++handled;
+            }
+        });
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK(wrong == 0);
+    support::check_sound(queue);
 }
 
 }  // namespace

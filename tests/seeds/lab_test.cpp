@@ -82,6 +82,42 @@ TEST_CASE_FIXTURE(Bounded, "L2: room lets the waiting publisher go on, and nothi
     }
 }
 
+struct Pair {
+    int a = 0;
+    int b = 0;
+    [[nodiscard]] int product() const { return a * b; }
+};
+
+TEST_CASE("L4: a latch is pending while its message is handled, and tells its end [5.8]") {
+    Lab<Pair, WatchedThreads> lab;
+    const auto id = lab.q.publish({3, 4});
+    REQUIRE(id);
+    const auto latch = lab.broker.latch(*id);
+    std::atomic<bool> handled{false};
+    latchbox::Result<latchbox::LatchState> waited{Errc::empty};
+    bool over_at_the_end = false;
+    std::thread waiting{[&] {
+        waited = latch.wait();
+        over_at_the_end = handled;
+    }};
+    WatchedThreads::until_asleep(1);
+    latchbox::Result<latchbox::LatchState> inside{Errc::empty};
+    int made = 0;
+    std::thread worker{[&] {
+        auto delivery = lab.q.try_fetch();
+        made = delivery->body().product();
+        inside = latch.state();
+        handled = true;
+        delivery->ack();
+    }};
+    worker.join();
+    waiting.join();
+    CHECK(made == 12);
+    CHECK(inside.value() == latchbox::LatchState::pending);
+    CHECK(waited.value() == latchbox::LatchState::completed);
+    CHECK(over_at_the_end);
+}
+
 TEST_CASE("L5: two workers run at the same time, and each pair is handled once [4.2]") {
     Lab<int> lab;
     constexpr int pairs = 1'000;
@@ -256,11 +292,6 @@ TEST_CASE_FIXTURE(TextLab, "L13: a poisonous message becomes a dead letter at it
     support::check_sound(limited);
 }
 
-struct Pair {
-    int a = 0;
-    int b = 0;
-    [[nodiscard]] int product() const { return a * b; }
-};
 struct Triplet {
     int a = 0;
     int b = 0;

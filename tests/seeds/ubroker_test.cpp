@@ -137,19 +137,20 @@ TEST_CASE_FIXTURE(FreshQueue, "U7: a receipt of another queue acks nothing here 
 }
 
 TEST_CASE_FIXTURE(FreshQueue, "U8: a receipt of another queue requeues nothing here [4.2]") {
-    settle_foreign(*this, [](const auto& queue, Receipt receipt) {
-        return queue.requeue(receipt);
-    });
+    settle_foreign(*this,
+                   [](const auto& queue, Receipt receipt) { return queue.requeue(receipt); });
 }
 
-TEST_CASE_FIXTURE(FreshQueue, "U9: an ack completes the message [3]") {
-    REQUIRE(q.publish("a"));
+TEST_CASE_FIXTURE(FreshQueue, "U9: an ack completes the message [3] [5.8]") {
+    const auto id = q.publish("a");
+    REQUIRE(id);
     auto delivery = q.try_fetch();
     REQUIRE(delivery);
     CHECK(q.stats().leased == 1);
     CHECK(delivery->ack());
     CHECK(q.stats().leased == 0);
     CHECK(q.stats().completed == 1);
+    CHECK(broker.latch(*id).state().value() == latchbox::LatchState::completed);
 }
 
 TEST_CASE_FIXTURE(FreshQueue, "U10: a second ack is told that it is one [4.2]") {
@@ -296,8 +297,8 @@ TEST_CASE_FIXTURE(WatchedQueue, "U22: a stop ends the wait and takes no message 
 }
 
 TEST_CASE_FIXTURE(WatchedQueue, "U23: a stop ends a publish that waits for room [7.2] [7.7]") {
-    auto small = broker.queue(
-        "small", {.lease = 1h, .capacity = 1, .overflow = latchbox::Overflow::block});
+    auto small =
+        broker.queue("small", {.lease = 1h, .capacity = 1, .overflow = latchbox::Overflow::block});
     REQUIRE(small.publish("first"));
     std::stop_source stop;
     Errc outcome{};

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -49,18 +50,42 @@ public:
 
     Core core;
     latchbox::detail::Effects effects;
-    std::vector<Slot> gone;  ///< in the order in which they left
+    std::vector<Slot> gone;          ///< in the order in which they left
+    std::vector<Core::Noted> noted;  ///< in the order in which they were told
 
     /// The slot of a new message, or `none` where there is no room.
     Slot publish(latchbox::Instant now = {}, const latchbox::detail::Wishes& wishes = {}) {
         if (!core.has_room(1)) { return latchbox::detail::none; }
         const bool timed = wishes.delay > ns(0) || !wishes.life.is_never();
-        while (timed && core.of_histories(1)) { grow(core.of_histories(1)); }
+        const bool tied = wishes.wait != latchbox::detail::none || !wishes.key.empty();
+        while ((timed || tied) && core.of_histories(1)) { grow(core.of_histories(1)); }
+        while (!wishes.key.empty() && core.of_lines()) { grow(core.of_lines()); }
+        while (core.of_outcomes(1)) { grow(core.of_outcomes(1)); }
         const Slot slot = reserve();
         core.make_room(0, effects);
         core.accept(slot, wishes, now, effects);
         collect();
         return slot;
+    }
+    /// One of a key.
+    Slot publish(std::string_view key, latchbox::Instant now = {},
+                 latchbox::detail::Wishes wishes = {}) {
+        wishes.key = key;
+        std::string text{key};
+        wishes.key_text = &text;
+        return publish(now, wishes);
+    }
+    /// One whose parents are not done; the board's number of its wait.
+    Slot publish_child(std::uint32_t wait, latchbox::Instant now = {},
+                       latchbox::detail::Wishes wishes = {}) {
+        wishes.wait = wait;
+        wishes.verdict = latchbox::detail::Verdict::wait;
+        return publish(now, wishes);
+    }
+    /// Somebody asked for the latch of `slot`, and got it by this number.
+    void watch(Slot slot, std::uint32_t latch) {
+        while (core.of_history(slot)) { grow(core.of_history(slot)); }
+        core.watch(slot, latch);
     }
     Slot reserve() {
         if (core.vacant() != latchbox::detail::none) { return core.reserve_vacant(); }
@@ -79,8 +104,9 @@ public:
         for (; core.step(Due::last_at(now), effects); ++steps) { collect(); }
         return steps;
     }
-    /// What the shell does with those who left.
+    /// What the shell does with those whose latch has changed, and with those who left.
     void collect() {
+        while (core.has_noted()) { noted.push_back(core.take_noted()); }
         while (!effects.gone.empty()) {
             gone.push_back(effects.gone.pop_front(core.records()));
             core.vacate(gone.back());

@@ -34,6 +34,7 @@ template <class Msg, class Platform> struct BasicSuite {
         late_holder();
         leave();
         dead();
+        families();
         batch();
         CallsBack::no_calls();
         check_sound(q);
@@ -152,6 +153,29 @@ private:
         CHECK(letters.redrive() == 2);
         pop(1);
         pop(2);
+    }
+    void families() {
+        const auto gate = broker.gate(1);
+        const auto parent = q.publish(Kind<Msg>::make(1));
+        REQUIRE(parent);
+        publish(2, {.parents = {*parent, gate.id()}, .key = "k"});
+        publish(3, {.key = "k"});
+        const auto latch = broker.latch(*parent);
+        CHECK(fetch(1).ack());
+        CHECK(latch.state().value() == latchbox::LatchState::completed);
+        CHECK(q.try_fetch() == latchbox::Errc::empty);
+        CHECK(q.stats().blocked == 2);
+        CHECK(gate.count_down());
+        pop(2);
+        pop(3);
+
+        const auto lost = q.publish(Kind<Msg>::make(4));
+        REQUIRE(lost);
+        publish(5, {.parents = {*lost}});
+        CHECK(q.cancel(*lost));
+        CHECK(q.dead_letters().redrive() == 0);
+        take_dead(5);
+        CHECK(broker.stats().edges == 0);
     }
     void take_dead(int n) {
         const auto body = q.dead_letters().take();

@@ -116,8 +116,7 @@ public:
     // The queue that issues ids under this number.
     [[nodiscard]] Reference<Shell> find(std::uint32_t number) noexcept {
         Lock lock{names_};
-        Shell* const queue = issuers_.find(number);
-        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
+        return refer(issuers_.find(number));
     }
     // How it went with a message of a queue that was removed. [5.2]
     [[nodiscard]] Issued::Past past(const MessageId& id) noexcept {
@@ -138,7 +137,7 @@ public:
     [[nodiscard]] Reference<Shell> find(std::string_view name) {
         Lock lock{names_};
         const auto at = by_name_.find(name);
-        return at == by_name_.end() ? Reference<Shell>{} : Reference<Shell>::to(*at->second);
+        return refer(at == by_name_.end() ? nullptr : at->second);
     }
     // The queue of this name, made if there is none.
     [[nodiscard]] Reference<Shell> find_or_make(std::string_view name,
@@ -212,12 +211,7 @@ public:
         BrokerStats stats;
         if (!is_closed()) { arrive(false); }
         Lock lock{names_};
-        {
-            Lock held{latches.mutex};
-            stats.gates = latches.board.gates.in_use();
-            stats.latches = latches.board.latches.in_use();
-            stats.edges = latches.board.edges.in_use();
-        }
+        latches.count(stats);
         stats.queues = by_name_.size();
         stats.messages = past_;
         for (Shell* queue = issuers_.after(0); queue != nullptr;
@@ -240,11 +234,7 @@ public:
             rouse_drainers();
         }
         each([](Shell& queue, After& after) { queue.close(after); });
-        LatchBoard::Work work;
-        {
-            Lock lock{latches.mutex};
-            latches.board.close(work);
-        }
+        LatchBoard::Work work = latches.close();
         Cascade<Msg, Platform>::tell(*this, work, Instant{});
     }
     // Lets consumers finish until nothing is left to settle, or until the time is over.
@@ -311,10 +301,12 @@ private:
 
     ~BrokerShell() = default;
 
+    static Reference<Shell> refer(Shell* queue) noexcept {
+        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
+    }
     [[nodiscard]] Reference<Shell> next_after(std::uint32_t number) noexcept {
         Lock lock{names_};
-        Shell* const next = issuers_.after(number);
-        return next != nullptr ? Reference<Shell>::to(*next) : Reference<Shell>{};
+        return refer(issuers_.after(number));
     }
     void rouse_drainers() noexcept LATCHBOX_REQUIRES(names_) {
         for (Drainer* d = drainers_; d != nullptr; d = d->next) { time.rouse(d->sleep); }

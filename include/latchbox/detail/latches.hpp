@@ -9,6 +9,7 @@
 #include "latchbox/detail/lock.hpp"
 #include "latchbox/detail/timekeeper.hpp"
 #include "latchbox/errc.hpp"
+#include "latchbox/stats.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -38,6 +39,20 @@ public:
         auto chunk = (board.*pool).make(next);
         Lock lock{mutex};
         (board.*pool).adopt(chunk);
+    }
+
+    // Nothing is decided any more. Returns who is to be told.
+    [[nodiscard]] LatchBoard::Work close() noexcept {
+        LatchBoard::Work work;
+        Lock lock{mutex};
+        board.close(work);
+        return work;
+    }
+    void count(BrokerStats& stats) noexcept {
+        Lock lock{mutex};
+        stats.gates = board.gates.in_use();
+        stats.latches = board.latches.in_use();
+        stats.edges = board.edges.in_use();
     }
 
     // --- gates -------------------------------------------------------------------------------

@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "simulation/scene.hpp"
+
+// Parents, gates, latches and keys of the real broker under all schedules of small programs: a
+// child that is published beside each exit of its parent, and what may race with that. [5.4]
+using namespace scenes;
+
+namespace {
+
+using latchbox::LatchState;
+using latchbox::MessageId;
+using latchbox::OnParentFailure;
+using latchbox::PublishOptions;
+using latchbox::Result;
+
+// A parent in `queue`, a child in another; whatever became of the parent, at rest the child is not
+// left waiting for it.
+struct Family {
+    explicit Family(Scene& scene, bool same_queue = false)
+        : queue{same_queue ? *scene.queue : scene.other()} {}
+
+    Queue queue;  // of the child
+    MessageId parent;
+    std::optional<MessageId> child;
+};
+
+std::string text(const Result<LatchState>& state) {
+    return state ? to_string(*state) : std::string{latchbox::to_string(state.error())};
+}
+
+std::string where(Broker& broker, const std::optional<MessageId>& id) {
+    if (!id) { return "never"; }
+    switch (broker.explain(*id).state) {
+        case latchbox::MessageState::blocked: return "blocked";
+        case latchbox::MessageState::ready: return "ready";
+        case latchbox::MessageState::dead: return "dead";
+        case latchbox::MessageState::failed: return "failed";
+        case latchbox::MessageState::completed: return "completed";
+        case latchbox::MessageState::delayed: return "delayed";
+        case latchbox::MessageState::leased: return "leased";
+        default: return "unknown";
+    }
+}
+
+// `act` does something to the parent, which is leased, beside the publish of a child. At the end
+// the parent is `parent`, and the child is `child`.
+template <class Act>
+void child_beside(Act act, const std::string& parent, const std::string& child,
+                  OnParentFailure policy = OnParentFailure::dead_letter, bool fetched = true,
+                  const QueueOptions& options = {}) {
+    for (const bool same_queue : {true, false}) {
+        every_schedule(
+            options,
+            [=](World& world, auto scene) {
+                const auto family = std::make_shared<std::optional<Family>>();
+                family->emplace(*scene, same_queue);
+                Family& f = **family;
+                f.parent = scene->queue->publish(Parcel{1}).value();
+                if (fetched) { scene->held.push_back(scene->queue->try_fetch().value()); }
+                world.spawn("publisher", [=, &f] {
+                    const auto published = f.queue.publish(
+                        Parcel{2}, {.parents = {f.parent}, .on_parent_failure = policy});
+                    if (published) { f.child = *published; }
+                    scene->say(published ? "published" : latchbox::to_string(published.error()));
+                });
+                world.spawn("beside", [=] { act(*scene); });
+                world.finally([=, &world] {
+                    scene->say(text(scene->broker->latch((*family)->parent).state()));
+                    scene->say(where(*scene->broker, (*family)->child));
+                    world.check(latchbox::detail::Access::core((*family)->queue).audit() == nullptr,
+                                "the child's queue is broken");
+                    family->reset();
+                    scene->finish(true);
+                });
+            },
+            {"published; " + parent + " " + child}, interrupted);
+    }
+}
+
+}  // namespace
+
+// --- a child beside each exit of its parent [5.4] -----------------------------------------------
+
+TEST_CASE("a child published beside the ack of its parent is not left behind [5.4]") {
+    child_beside([](Scene& scene) { scene.held[0].ack(); }, "completed", "ready");
+}
+
+TEST_CASE("a child published beside the death of its parent goes by its policy [5.4] [5.5]") {
+    const auto reject = [](Scene& scene) { scene.held[0].reject(); };
+    SUBCASE("dead_letter") { child_beside(reject, "dead", "dead"); }
+    SUBCASE("deliver") { child_beside(reject, "dead", "ready", OnParentFailure::deliver); }
+    SUBCASE("hold") { child_beside(reject, "dead", "blocked", OnParentFailure::hold); }
+}
+
+TEST_CASE("a child published beside the failure of its parent goes by its policy [5.4] [5.5]") {
+    const auto purge = [](Scene& scene) { scene.queue->purge(); };
+    const auto beside = [&](const char* child, OnParentFailure policy) {
+        every_schedule(
+            {},
+            [=](World& world, auto scene) {
+                const auto other = std::make_shared<std::optional<Queue>>();
+                other->emplace(scene->other());
+                const MessageId parent = scene->queue->publish(Parcel{1}).value();
+                const auto id = std::make_shared<std::optional<MessageId>>();
+                world.spawn("publisher", [=] {
+                    *id =
+                        (*other)
+                            ->publish(Parcel{2}, {.parents = {parent}, .on_parent_failure = policy})
+                            .value();
+                });
+                world.spawn("purger", [=] { purge(*scene); });
+                world.finally([=] {
+                    scene->say(text(scene->broker->latch(parent).state()));
+                    scene->say(where(*scene->broker, *id));
+                    other->reset();
+                    scene->finish(true);
+                });
+            },
+            {std::string{"failed "} + child}, interrupted);
+    };
+    SUBCASE("dead_letter") { beside("dead", OnParentFailure::dead_letter); }
+    SUBCASE("deliver") { beside("ready", OnParentFailure::deliver); }
+    SUBCASE("hold") { beside("dead", OnParentFailure::hold); }
+}
+
+TEST_CASE("a child published beside the end of its parent's lease, or life [5.4]") {
+    const auto advance = [](Scene& scene) { scene.clock.advance(10s); };
+    SUBCASE("its failures used up") {
+        child_beside(
+            [](Scene& scene) {
+                scene.clock.advance(10s);
+                scene.broker->poll();
+            },
+            "dead", "dead", OnParentFailure::dead_letter, true, {.lease = 10s, .max_failures = 1});
+    }
+    SUBCASE("given back") {
+        child_beside(advance, "pending", "blocked", OnParentFailure::dead_letter, true,
+                     {.lease = 10s});
+    }
+}
+
+TEST_CASE("a child published beside the removal of its parent's queue [5.4]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            const auto id = std::make_shared<std::optional<MessageId>>();
+            world.spawn("publisher", [=] {
+                const auto child = (*other)->publish(Parcel{2}, {.parents = {parent}});
+                if (child) { *id = *child; }
+                scene->say(child ? "published" : latchbox::to_string(child.error()));
+            });
+            world.spawn("remover", [=] { scene->broker->remove("queue"); });
+            world.finally([=] {
+                scene->say(text(scene->broker->latch(parent).state()));
+                scene->say(where(*scene->broker, *id));
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"published; failed dead"}, interrupted);
+}
+
+TEST_CASE("a child published beside the close of the broker is accepted or refused [7.5]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            world.spawn("publisher", [=] {
+                const auto child = scene->queue->publish(Parcel{2}, {.parents = {parent}});
+                scene->say(child ? "published" : latchbox::to_string(child.error()));
+            });
+            world.spawn("closer",
+                        [=] { scene->say(std::to_string(scene->broker->close().blocked)); });
+            world.finally([=] {
+                scene->say(text(scene->broker->latch(parent).state()));
+                scene->finish(true);
+            });
+        },
+        {"published; 1; failed", "closed; 0; failed"}, interrupted);
+}
+
+// --- several parents, several children -----------------------------------------------------------
+
+TEST_CASE("two parents are acked at once: the child goes once [5.1]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            std::vector<MessageId> parents;
+            for (int i = 1; i < 3; ++i) {
+                parents.push_back(scene->queue->publish(Parcel{i}).value());
+                scene->held.push_back(scene->queue->try_fetch().value());
+            }
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            static_cast<void>((*other)->publish(Parcel{3}, {.parents = parents}));
+            for (std::size_t i = 0; i < 2; ++i) {
+                world.spawn("holder", [=] { scene->held[i].ack(); });
+            }
+            world.finally([=] {
+                for (auto got = (*other)->try_fetch(); got; got = (*other)->try_fetch()) {
+                    scene->say("got " + std::to_string(got->body().number()));
+                    got->ack();
+                }
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"got 3"}, interrupted);
+}
+
+TEST_CASE("one parent is acked while another dies: the child dies [5.5]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            std::vector<MessageId> parents;
+            for (int i = 1; i < 3; ++i) {
+                parents.push_back(scene->queue->publish(Parcel{i}).value());
+                scene->held.push_back(scene->queue->try_fetch().value());
+            }
+            const MessageId child = scene->queue->publish(Parcel{3}, {.parents = parents}).value();
+            world.spawn("holder", [=] { scene->held[0].ack(); });
+            world.spawn("other", [=] { scene->held[1].reject(); });
+            world.finally([=, &world] {
+                const auto said = scene->broker->explain(child);
+                world.check(said.reason.parent() == parents[1], "blames another");
+                scene->say(where(*scene->broker, child));
+                scene->finish(true);
+            });
+        },
+        {"dead"}, interrupted);
+}
+
+TEST_CASE("the children of one parent come to the fetches that wait in another queue [4.9] [5.4]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            scene->held.push_back(scene->queue->try_fetch().value());
+            world.spawn("fetcher", [=] { scene->fetch_from(**other); });
+            world.spawn("publisher", [=] {
+                static_cast<void>((*other)->publish(Parcel{2}, {.parents = {parent}}));
+            });
+            world.spawn("holder", [=] { scene->held[0].ack(); });
+            world.finally([=] {
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"got 2"}, three_preemptions);
+}
+
+TEST_CASE("a chain dies while its last is published [5.5]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const MessageId first = scene->queue->publish(Parcel{1}).value();
+            scene->held.push_back(scene->queue->try_fetch().value());
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId second = (*other)->publish(Parcel{2}, {.parents = {first}}).value();
+            const auto third = std::make_shared<std::optional<MessageId>>();
+            world.spawn("publisher", [=] {
+                *third = scene->queue->publish(Parcel{3}, {.parents = {second}}).value();
+            });
+            world.spawn("holder", [=] { scene->held[0].reject(); });
+            world.finally([=] {
+                scene->say(where(*scene->broker, second));
+                scene->say(where(*scene->broker, *third));
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"dead dead"}, interrupted);
+}
+
+TEST_CASE("a parent is redriven while its child is: both come back, or the child stays [5.6]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            const MessageId child = (*other)->publish(Parcel{2}, {.parents = {parent}}).value();
+            scene->queue->try_fetch()->reject();
+            world.spawn("of the parent",
+                        [=] { static_cast<void>(scene->queue->dead_letters().redrive(parent)); });
+            world.spawn("of the child", [=] {
+                const auto done = (*other)->dead_letters().redrive(child);
+                scene->say(done ? "redriven" : latchbox::to_string(done.error()));
+            });
+            world.finally([=] {
+                scene->say(where(*scene->broker, child));
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"redriven; blocked", "a parent is dead or failed; dead"}, interrupted);
+}
+
+TEST_CASE("a held child waits through the redrive of its parent, whoever is first [5.5] [5.6]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            const MessageId child =
+                (*other)
+                    ->publish(Parcel{2},
+                              {.parents = {parent}, .on_parent_failure = OnParentFailure::hold})
+                    .value();
+            scene->held.push_back(scene->queue->try_fetch().value());
+            world.spawn("holder", [=] { scene->held[0].reject(); });
+            world.spawn("redriver", [=] {
+                if (!scene->queue->dead_letters().redrive(parent)) { return; }
+                scene->queue->try_fetch()->ack();
+                scene->say("redriven");
+            });
+            world.finally([=] {
+                scene->say(where(*scene->broker, child));
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"blocked", "redriven; ready"}, interrupted);
+}
+
+TEST_CASE("a child is cancelled while its parent is acked [5.4]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            const MessageId child = scene->queue->publish(Parcel{2}, {.parents = {parent}}).value();
+            scene->held.push_back(scene->queue->try_fetch().value());
+            world.spawn("holder", [=] { scene->held[0].ack(); });
+            world.spawn("canceller", [=] {
+                scene->say(scene->queue->cancel(child) ? "cancelled" : "not there");
+            });
+            world.finally([=, &world] {
+                const auto stats = scene->broker->stats();
+                world.check(stats.latches == 0 && stats.edges == 0, "latches are left behind");
+                scene->finish(true);
+            });
+        },
+        {"cancelled"}, interrupted);
+}
+
+// --- gates, latches ------------------------------------------------------------------------------
+
+TEST_CASE("a gate is counted down while a child of it is published, and the broker closes [5.8]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+            gate->emplace(scene->broker->gate(1));
+            const MessageId id = (*gate)->id();
+            world.spawn("opener",
+                        [=] { scene->say((*gate)->count_down() ? "counted" : "closed"); });
+            world.spawn("publisher", [=] {
+                const auto child = scene->queue->publish(Parcel{2}, {.parents = {id}});
+                scene->say(child ? "published" : latchbox::to_string(child.error()));
+            });
+            world.spawn("closer", [=] {
+                const auto left = scene->broker->close();
+                scene->say(std::to_string(left.blocked) + "+" + std::to_string(left.ready));
+            });
+            world.finally([=] {
+                gate->reset();
+                scene->finish(true);
+            });
+        },
+        {"closed; closed; 0+0", "closed; published; 1+0", "counted; closed; 0+0",
+         "counted; published; 0+1", "counted; published; 1+0"},
+        three_preemptions);
+}
+
+TEST_CASE("a gate loses its last handle while a child of it is published [5.8]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+            gate->emplace(scene->broker->gate(1));
+            const MessageId id = (*gate)->id();
+            const auto child = std::make_shared<std::optional<MessageId>>();
+            world.spawn("owner", [=] { gate->reset(); });
+            world.spawn("publisher", [=] {
+                *child = scene->queue->publish(Parcel{2}, {.parents = {id}}).value();
+            });
+            world.finally([=] {
+                scene->say(where(*scene->broker, *child));
+                scene->finish(true);
+            });
+        },
+        {"dead"}, interrupted);
+}
+
+TEST_CASE("two count a gate down at once, and who waits for it is told [5.8]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+            gate->emplace(scene->broker->gate(2));
+            const auto latch = std::make_shared<std::optional<Broker::Latch>>();
+            latch->emplace(scene->broker->latch((*gate)->id()));
+            world.spawn("one", [=] { (*gate)->count_down(); });
+            world.spawn("other", [=] { (*gate)->count_down(); });
+            world.spawn("waiter", [=] { scene->say(text((*latch)->wait())); });
+            world.finally([=] {
+                gate->reset();
+                latch->reset();
+                scene->finish();
+            });
+        },
+        {"completed"}, three_preemptions);
+}
+
+TEST_CASE("a wait for a latch ends with its message, its time or its stop [5.8] [7.7]") {
+    SUBCASE("acked") {
+        every_schedule(
+            {},
+            [](World& world, auto scene) {
+                scene->prepare(1, true);
+                const MessageId id = scene->held[0].id();
+                world.spawn("waiter", [=] { scene->say(text(scene->broker->latch(id).wait())); });
+                world.spawn("holder", [=] { scene->ack(scene->held[0]); });
+                world.finally([=] { scene->finish(); });
+            },
+            {"completed; acked"}, interrupted);
+    }
+    SUBCASE("late") {
+        every_schedule(
+            {},
+            [](World& world, auto scene) {
+                scene->prepare(1, true);
+                const MessageId id = scene->held[0].id();
+                world.spawn_early(
+                    "waiter", [=] { scene->say(text(scene->broker->latch(id).wait_for(10s))); });
+                world.spawn("holder", [=] {
+                    scene->clock.advance(10s);
+                    scene->ack(scene->held[0]);
+                });
+                world.finally([=] { scene->finish(); });
+            },
+            {"timed out; acked"}, interrupted);
+    }
+    SUBCASE("closed") {
+        every_schedule(
+            {},
+            [](World& world, auto scene) {
+                scene->prepare(1, true);
+                const MessageId id = scene->held[0].id();
+                world.spawn("waiter", [=] { scene->say(text(scene->broker->latch(id).wait())); });
+                world.spawn("closer", [=] { scene->broker->close(); });
+                world.finally([=] { scene->finish(true); });
+            },
+            {"closed"}, interrupted);
+    }
+}
+
+TEST_CASE("who waited for a latch may destroy the broker at once [4.8]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            scene->prepare(1, true);
+            const auto latch = std::make_shared<std::optional<Broker::Latch>>();
+            latch->emplace(scene->broker->latch(scene->held[0].id()));
+            world.spawn("waiter", [=] {
+                scene->say(text((*latch)->wait()));
+                latch->reset();
+                scene->queue.reset();
+                scene->broker.reset();
+            });
+            world.spawn("holder", [=] { scene->held[0].ack(); });
+            world.finally([=, &world] {
+                scene->held.clear();
+                world.check(Parcel::live == 0, "messages are left");
+            });
+        },
+        {""}, interrupted);
+}
+
+// --- keys ----------------------------------------------------------------------------------------
+
+TEST_CASE("of one key one is delivered at a time, whoever fetches and settles [5.7]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            for (int i = 1; i < 3; ++i) {
+                static_cast<void>(scene->queue->publish(Parcel{i}, {.key = "k"}));
+            }
+            const auto busy = std::make_shared<int>(0);
+            const auto consume = [=, &world] {
+                auto got = scene->queue->try_fetch();
+                if (!got) { return scene->say("nothing"); }
+                world.check(++*busy == 1, "two of one key at once");
+                scene->say("got " + std::to_string(got->body().number()));
+                --*busy;
+                got->ack();
+            };
+            world.spawn("one", consume);
+            world.spawn("other", consume);
+            world.finally([=] { scene->finish(true); });
+        },
+        {"got 1; got 2", "got 2; got 1", "got 1; nothing", "nothing; got 1"}, interrupted);
+}
+
+TEST_CASE("the middle of a key expires while the first is settled: the last goes next [5.7]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            static_cast<void>(scene->queue->publish(Parcel{1}, {.key = "k"}));
+            static_cast<void>(scene->queue->publish(Parcel{2}, {.key = "k", .expires_in = 10s}));
+            static_cast<void>(scene->queue->publish(Parcel{3}, {.key = "k"}));
+            scene->held.push_back(scene->queue->try_fetch().value());
+            world.spawn("fetcher", [=] { scene->fetch(); });
+            world.spawn("holder", [=] { scene->held[0].ack(); });
+            world.spawn("clock", [=] { scene->clock.advance(10s); });
+            world.finally([=] { scene->finish(true); });
+        },
+        {"got 2", "got 3"}, three_preemptions);
+}
