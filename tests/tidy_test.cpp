@@ -58,6 +58,7 @@ const std::vector<Header> headers = {
     {2, "detail/key_lines.hpp"},
     {2, "detail/issued.hpp"},
     {2, "detail/issuers.hpp"},
+    {2, "detail/pattern_index.hpp"},
     {2, "detail/latch_board.hpp"},
     {2, "detail/latch_changes.hpp"},
     {2, "detail/latch_audit.hpp"},

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#include "latchbox/detail/pattern_index.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "support/choices.hpp"
+
+namespace {
+
+using latchbox::detail::PatternIndex;
+using latchbox::detail::Tokens;
+using Index = PatternIndex<int>;
+
+// Every name of up to `most` tokens out of `letters`; the last may also be one of `last`.
+std::vector<std::string> names(std::size_t most, const std::vector<std::string>& letters,
+                               const std::vector<std::string>& last = {}) {
+    std::vector<std::string> all;
+    std::vector<std::string> before = {""};
+    for (std::size_t size = 1; size <= most; ++size) {
+        std::vector<std::string> now;
+        for (const std::string& begin : before) {
+            for (const std::string& letter : letters) { now.push_back(begin + letter); }
+            for (const std::string& letter : last) { all.push_back(begin + letter); }
+        }
+        all.insert(all.end(), now.begin(), now.end());
+        before.clear();
+        for (const std::string& name : now) { before.push_back(name + "."); }
+    }
+    return all;
+}
+
+// Token by token, as the rule is said.
+bool matches(std::string_view pattern, std::string_view subject) {
+    for (;;) {
+        const std::size_t p = pattern.find('.');
+        const std::size_t s = subject.find('.');
+        const std::string_view wanted = pattern.substr(0, p);
+        if (wanted == ">") { return true; }
+        if (wanted != "*" && wanted != subject.substr(0, s)) { return false; }
+        const bool pattern_ends = p == std::string_view::npos;
+        const bool subject_ends = s == std::string_view::npos;
+        if (pattern_ends || subject_ends) { return pattern_ends && subject_ends; }
+        pattern.remove_prefix(p + 1);
+        subject.remove_prefix(s + 1);
+    }
+}
+
+void insert(Index& index, std::string_view pattern, int value) {
+    Index one = Index::make(pattern, value);
+    index.insert(one);
+    CHECK(one.empty());
+}
+
+bool erase(Index& index, std::string_view pattern, int value) {
+    return !index.erase(pattern, value, Index{}).empty();
+}
+
+std::vector<int> found(const Index& index, std::string_view subject) {
+    std::vector<int> values;
+    index.match(subject, [&values](int value) { values.push_back(value); });
+    std::sort(values.begin(), values.end());
+    return values;
+}
+
+const std::vector<std::string> subjects = names(5, {"a", "b"});
+const std::vector<std::string> patterns = names(5, {"a", "b", "*"}, {">"});
+
+TEST_CASE("a name falls into its tokens") {
+    const Tokens one{"orders"};
+    CHECK(one.size() == 1);
+    CHECK(one[0] == "orders");
+    const Tokens three{"orders.eu.paid"};
+    REQUIRE(three.size() == 3);
+    CHECK(three[0] == "orders");
+    CHECK(three[1] == "eu");
+    CHECK(three[2] == "paid");
+}
+
+TEST_CASE("matching equals a naive matcher, for all names up to five tokens of two letters [6.1]") {
+    REQUIRE(subjects.size() == 62);
+    REQUIRE(patterns.size() == 484);
+    Index index;
+    for (std::size_t i = 0; i < patterns.size(); ++i) {
+        insert(index, patterns[i], static_cast<int>(i));
+    }
+    CHECK(index.size() == patterns.size());
+    std::size_t matched = 0;
+    for (const std::string& subject : subjects) {
+        std::vector<int> expected;
+        for (std::size_t i = 0; i < patterns.size(); ++i) {
+            if (matches(patterns[i], subject)) { expected.push_back(static_cast<int>(i)); }
+        }
+        matched += expected.size();
+        CHECK((found(index, subject) == expected));
+    }
+    CHECK(matched > 1'000);
+}
+
+TEST_CASE("each pattern alone matches what it says, and nothing else [6.1]") {
+    for (const std::string& pattern : patterns) {
+        Index index;
+        insert(index, pattern, 7);
+        for (const std::string& subject : subjects) {
+            if (found(index, subject).empty() == matches(pattern, subject)) {
+                CAPTURE(pattern);
+                CAPTURE(subject);
+                FAIL_CHECK("they differ");
+            }
+        }
+    }
+}
+
+TEST_CASE("whatever comes and goes, what is there is found, and nothing else stays behind [6.7]") {
+    for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+        support::Seeded choices{seed};
+        Index index;
+        std::vector<std::pair<std::string, int>> there;
+        for (int step = 0; step < 60; ++step) {
+            if (there.empty() || choices.pick(5) < 3) {
+                const std::string& pattern =
+                    patterns[choices.pick(static_cast<std::uint32_t>(patterns.size()))];
+                const int value = static_cast<int>(choices.pick(3));
+                insert(index, pattern, value);
+                there.emplace_back(pattern, value);
+            } else {
+                const std::size_t at = choices.pick(static_cast<std::uint32_t>(there.size()));
+                REQUIRE(erase(index, there[at].first, there[at].second));
+                there.erase(there.begin() + static_cast<std::ptrdiff_t>(at));
+            }
+            CHECK(index.size() == there.size());
+            const std::string& subject =
+                subjects[choices.pick(static_cast<std::uint32_t>(subjects.size()))];
+            std::vector<int> expected;
+            for (const auto& [pattern, value] : there) {
+                if (matches(pattern, subject)) { expected.push_back(value); }
+            }
+            std::sort(expected.begin(), expected.end());
+            REQUIRE((found(index, subject) == expected));
+        }
+        for (const auto& [pattern, value] : there) { REQUIRE(erase(index, pattern, value)); }
+        REQUIRE(index.empty());
+        REQUIRE(index.places() == 0);
+    }
+}
+
+TEST_CASE("what was never there is not taken out, nor what somebody else has there") {
+    Index index;
+    insert(index, "a.b", 1);
+    insert(index, "a.>", 2);
+    CHECK_FALSE(erase(index, "a.b", 2));
+    CHECK_FALSE(erase(index, "a", 1));
+    CHECK_FALSE(erase(index, "a.b.c", 1));
+    CHECK_FALSE(erase(index, "*.b", 1));
+    CHECK_FALSE(erase(index, ">", 2));
+    CHECK((found(index, "a.b") == std::vector<int>{1, 2}));
+    CHECK(erase(index, "a.b", 1));
+    CHECK((found(index, "a.b") == std::vector<int>{2}));
+    CHECK(index.places() == 1);
+}
+
+TEST_CASE("one that stands twice goes once at a time") {
+    Index index;
+    insert(index, "*.x", 1);
+    insert(index, "*.x", 1);
+    CHECK((found(index, "a.x") == std::vector<int>{1, 1}));
+    CHECK(erase(index, "*.x", 1));
+    CHECK((found(index, "a.x") == std::vector<int>{1}));
+    CHECK(erase(index, "*.x", 1));
+    CHECK_FALSE(erase(index, "*.x", 1));
+    CHECK(index.places() == 0);
+}
+
+}  // namespace
