@@ -85,7 +85,6 @@ TEST_CASE_FIXTURE(Plain,
     const auto second = bills.publish("second", {.key = "k"});
     const auto third = bills.publish("third", {.parents = {*second}, .key = "k"});
     REQUIRE(third);
-    // A redriven one stands at the back, but was published before.
     const auto dies = orders.publish("dies", {.priority = 9});
     REQUIRE(orders.try_fetch()->reject());
     const auto last = orders.publish(

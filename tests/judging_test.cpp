@@ -95,10 +95,17 @@ TEST_CASE_FIXTURE(Judged, "the blocked are listed in publish order, wherever the
     REQUIRE(queue.cancel(blocked[7]));
     blocked.erase(blocked.begin() + 7);
     CHECK(Judging::blocked_messages(shell) == blocked);
-    // Redriven it stands at the back, but was published where it was.
-    CHECK(broker.explain(blocked[3]).state == MessageState::blocked);
     queue.purge();
     CHECK(Judging::blocked_messages(shell).empty());
+    // A redriven one stands at the back, but was published before.
+    const MessageId parent = publish();
+    const MessageId early = publish({.parents = {parent}});
+    REQUIRE(queue.try_fetch()->reject());
+    REQUIRE(queue.dead_letters().redrive(parent));
+    const MessageId late = publish({.parents = {parent}});
+    REQUIRE(queue.dead_letters().redrive(early));
+    CHECK(Judging::blocked_messages(shell) == std::vector<MessageId>{early, late});
+    queue.purge();
 }
 
 }  // namespace

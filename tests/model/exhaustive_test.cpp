@@ -449,7 +449,7 @@ private:
             const Receipt& receipt = node.receipts[i];
             const bool holds = node.core.holds(receipt.slot, receipt.lease);
             live += holds ? 1U : 0U;
-            expect(node.core.issued(receipt.slot, receipt.lease, receipt.number),
+            expect(node.core.granted(receipt.slot, receipt.lease, receipt.number),
                    "a receipt is not known any more");
             if (node.model.queue_at(0).removed) { continue; }
             expect(holds == node.model.lease(i).live, "L1: a lease lives on, or does not [4.2]");
@@ -457,7 +457,7 @@ private:
         expect(live == node.core.stats().leased, "L1: leased without a receipt, or twice [4.2]");
         for (std::uint64_t lease = 0; lease < 3; ++lease) {
             const std::uint64_t never_issued = node.receipts.size() * 2 + 100 + lease;
-            expect(!node.core.issued(0, never_issued, 1), "a receipt that was never issued");
+            expect(!node.core.granted(0, never_issued, 1), "a receipt that was never issued");
         }
     }
 

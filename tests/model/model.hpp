@@ -10,17 +10,24 @@
 #include <vector>
 
 #include "latchbox/errc.hpp"
+#include "latchbox/explanation.hpp"
+#include "latchbox/ids.hpp"
 #include "latchbox/options.hpp"
 #include "latchbox/reason.hpp"
 #include "latchbox/stats.hpp"
 
 /// What a broker of queues does, said a second time and as naively as possible: all messages ever
-/// accepted in one vector, every question answered by walking it. Shares the public vocabulary
-/// with the library (options, stats, causes, error codes) and not one line of its inside.
+/// accepted in one vector, every question answered by walking it. A message keeps the list of its
+/// parents, and how it stands with them is looked up whenever that matters. Shares the public
+/// vocabulary with the library (options, stats, causes, error codes) and not one line of its
+/// inside.
 namespace model {
 
 using latchbox::Cause;
 using latchbox::Errc;
+using latchbox::LatchState;
+using latchbox::MessageId;
+using latchbox::OnParentFailure;
 
 /// Nanoseconds: an instant of the clock, or a length of time.
 using Ticks = std::int64_t;
@@ -61,30 +68,91 @@ enum class Mistake {
     priority_is_ignored,
     queues_run_one_after_the_other,
     eviction_starts_with_the_newest,
+    duplicate_parents_count_twice,
+    child_of_a_dead_parent_is_delivered,
+    cancel_forgets_the_children,
+    eviction_forgets_the_children,
+    expiry_forgets_the_children,
+    purge_forgets_the_children,
+    redrive_waits_for_no_parent,
+    redrive_though_a_parent_is_dead,
+    hold_dies_with_a_dead_parent,
+    hold_waits_for_a_failed_parent,
+    deliver_is_dead_letter,
+    deliver_does_not_wait,
+    death_does_not_cascade,
+    children_are_told_newest_first,
+    reason_names_the_last_parent,
+    consequences_come_last,
+    opened_latch_ends_the_delay,
+    opened_latch_goes_to_the_back,
+    blocked_do_not_expire,
+    blocked_are_not_purged,
+    blocked_are_not_evicted,
+    gate_opens_one_too_late,
+    gate_counts_below_zero,
+    abandoned_gate_stays_shut,
+    failed_gate_opens,
+    forgotten_failure_reads_as_completed,
+    boundary_is_that_of_the_last_forgotten,
+    failure_lasts_one_too_long,
+    key_head_lost_on_requeue,
+    key_gap_not_closed_on_expiry,
+    dying_keeps_the_line_busy,
+    redrive_joins_the_front_of_its_line,
+    redriven_waits_behind_a_front_held_back,
+    dead_on_arrival_joins_its_line,
+    priority_outranks_the_key,
+    key_is_one_line_in_all_queues,
     last_of_them,
 };
 
-enum class State : std::uint8_t { delayed, ready, leased, dead, gone };
+enum class State : std::uint8_t { blocked, delayed, ready, leased, dead, gone };
+
+/// What an id names.
+struct Named {
+    enum Kind : std::uint8_t { nothing, message, gate } kind = nothing;
+    std::size_t number = none;
+    friend bool operator==(const Named&, const Named&) = default;
+};
+
+/// Of a message: and what that was told of it.
+struct Parent {
+    Named who = {};
+    LatchState told = LatchState::pending;
+};
 
 struct Message {
     std::size_t queue = 0;
     std::uint64_t body = 0;
+    MessageId id = {};  // as the broker drew it: the model is told
+    std::vector<Parent> parents = {};
+    OnParentFailure on_parent_failure = {};
+    bool held_back = false;  // by parents
+    Named blame = {};        // the one that kills it
+    bool redriven = false;
+    std::string key = {};
+    bool in_line = false;  // of its key
     unsigned priority = 0;
-    std::uint64_t place = 0;  // with the priority: where it stands among the ready ones
+    std::uint64_t number = 0;  // of its id
+    std::uint64_t place = 0;   // with the priority: where it stands among the ready ones
     State state = State::ready;
-    Ticks due = 0;               // while delayed
+    std::uint64_t since = 0;     // when it got there, as the order in which that happened
+    Ticks due = 0;               // of its delay, while delayed or blocked
     Ticks time_to_live = never;  // as asked for
     Ticks expires = never;       // the instant that follows from it
     std::uint32_t attempt = 0;
-    std::uint32_t failures = 0;   // since publish or redrive
-    std::uint32_t hand_outs = 0;  // since publish or redrive
-    std::size_t lease = none;     // while leased
-    Ticks deadline = never;       // while leased
-    std::uint64_t death = 0;      // while dead: their order
-    Cause cause = Cause::none;    // while dead
-    std::string text = {};        // while dead
-    Ticks left_at = never;        // when gone
-    bool left_by_time = false;    // when gone: it was due, and no handle kept its body
+    std::uint32_t failures = 0;     // since publish or redrive
+    std::uint32_t hand_outs = 0;    // since publish or redrive
+    std::size_t lease = none;       // while leased
+    Ticks deadline = never;         // while leased
+    std::uint64_t death = 0;        // while dead: their order
+    Cause cause = Cause::none;      // of its last failure, or of its death
+    std::string text = {};          // of the same
+    Named culprit = {};             // of the same: the parent
+    Cause failed_by = Cause::none;  // when gone; none: it completed
+    Ticks left_at = never;          // when gone
+    bool left_by_time = false;      // when gone: it was due, and no handle kept its body
 };
 
 /// One hand-out. Its number is the model's receipt.
@@ -104,11 +172,23 @@ struct Handle {
     Ticks deadline = never;
 };
 
+struct Gate {
+    MessageId id = {};  // the model is told
+    std::uint32_t count = 0;
+    LatchState state = LatchState::pending;
+    std::size_t handles = 1;
+    std::size_t watchers = 0;   // latches of it that somebody has in hand
+    Cause cause = Cause::none;  // of its failure
+    std::string text = {};
+};
+
 struct Queue {
     std::string name;
     latchbox::QueueOptions options;
     bool removed = false;
-    std::uint64_t next_number = 0;
+    std::vector<std::size_t> failures = {};  // that are remembered, oldest first
+    std::uint64_t forgotten = 0;             // up to this number nothing is known of who is gone
+    std::uint64_t next_number = 1;
     std::uint64_t next_death = 0;
     std::uint64_t forgotten_room = 0;  // of a mistake only
     latchbox::QueueStats events = {};  // what happened; where messages are is counted when asked
@@ -137,7 +217,9 @@ public:
             for (Due next = earliest(); next.at <= instant && next.at != never; next = earliest()) {
                 now_ = next.at;
                 happen(next);
+                if (mistake_ != Mistake::consequences_come_last) { tell_children(); }
             }
+            tell_children();
             time_acts_ = false;
         }
         now_ = instant;
@@ -164,10 +246,10 @@ public:
     bool remove(const std::string& name) {
         const std::size_t q = find(name);
         if (closed_ || q == none) { return false; }
-        for (Message& m : messages_) {
-            if (m.queue == q && m.state != State::gone && m.state != State::leased) { purge(m); }
-        }
+        purge_waiting(q);
+        for (const std::size_t m : dead_letters(q)) { purge(messages_[m]); }
         queues_[q].removed = true;
+        tell_children();
         return true;
     }
     [[nodiscard]] std::size_t queue_count() const { return queues_.size(); }
@@ -176,10 +258,14 @@ public:
 
     [[nodiscard]] latchbox::QueueStats stats(std::size_t q) const {
         latchbox::QueueStats all = queues_[q].events;
-        all.delayed = count(q, State::delayed);
-        all.ready = count(q, State::ready);
-        all.leased = count(q, State::leased);
-        all.dead = count(q, State::dead);
+        for (const Message& m : messages_) {
+            if (m.queue != q) { continue; }
+            all.blocked += m.state == State::blocked ? 1U : 0U;
+            all.delayed += m.state == State::delayed ? 1U : 0U;
+            all.ready += m.state == State::ready ? 1U : 0U;
+            all.leased += m.state == State::leased ? 1U : 0U;
+            all.dead += m.state == State::dead ? 1U : 0U;
+        }
         return all;
     }
     [[nodiscard]] latchbox::BrokerStats stats() const {
@@ -187,6 +273,15 @@ public:
         for (std::size_t q = 0; q < queues_.size(); ++q) {
             all.queues += queues_[q].removed ? 0U : 1U;
             all.messages += stats(q);
+        }
+        for (const Gate& gate : gates_) { all.gates += is_in_hand(gate) ? 1U : 0U; }
+        for (const Message& m : messages_) {
+            if (m.state == State::gone) { continue; }
+            for (const Parent& parent : m.parents) {
+                const LatchState state = fate(parent.who);
+                const bool open = state == LatchState::pending || state == LatchState::dead;
+                all.edges += open ? 1U : 0U;
+            }
         }
         return all;
     }
@@ -196,7 +291,13 @@ public:
         for (std::size_t q = 0; q < queues_.size(); ++q) {
             const latchbox::QueueStats s = stats(q);
             if (s.held() == 0) { continue; }
-            report.queues.push_back({queues_[q].name, 0, s.delayed, s.ready, s.leased, s.dead});
+            report.queues.push_back(
+                {queues_[q].name, s.blocked, s.delayed, s.ready, s.leased, s.dead});
+            for (const Message& m : messages_) {
+                if (m.queue != q || m.state != State::blocked) { continue; }
+                report.queues.back().blocked_messages.push_back(m.id);
+            }
+            report.blocked += s.blocked;
             report.delayed += s.delayed;
             report.ready += s.ready;
             report.leased += s.leased;
@@ -216,23 +317,39 @@ public:
         if (stop_requested) { return {Errc::cancelled}; }
         if (is_closed(q)) { return {Errc::closed}; }
         if (!usable(options)) { return {Errc::invalid_option}; }
+        const auto parents = look_up(options.parents);
+        if (parents.error != fine) { return {parents.error}; }
+        Message like_all;  // of this call
+        for (const Named& parent : parents.value) { like_all.parents.push_back({parent}); }
+        like_all.on_parent_failure = options.on_parent_failure;
+        look_at_parents(like_all);
+        const Judgement judgement = judge(like_all);
         const Errc room = make_room(q, bodies.size());
         if (room != fine) { return {room}; }
         Answer<std::vector<std::size_t>> answer;
         for (const std::uint64_t body : bodies) {
-            Message m;
+            answer.value.push_back(messages_.size());
+            messages_.push_back(like_all);
+            Message& m = messages_.back();
             m.queue = q;
             m.body = body;
+            m.key = options.key;
             m.priority = options.priority;
             m.time_to_live = options.expires_in.count();
             m.expires = after(now_, m.time_to_live);
+            m.due = after(now_, options.delay.count());
             draw_place(m);
-            wait(m, options.delay.count());
+            m.number = m.place;
             ++queues_[q].events.accepted;
-            messages_.push_back(m);
-            answer.value.push_back(messages_.size() - 1);
+            arrive(m, judgement);
         }
+        tell_children();
         return answer;
+    }
+    /// The broker has drawn this id for it.
+    void learn_id(const Named& whose, const MessageId& id) {
+        if (whose.kind == Named::message) { messages_[whose.number].id = id; }
+        if (whose.kind == Named::gate) { gates_[whose.number].id = id; }
     }
 
     // -- hand out --------------------------------------------------------------------------------
@@ -246,7 +363,7 @@ public:
             if (first == none) { break; }
             Message& m = messages_[first];
             count_hand_out(m);
-            m.state = State::leased;
+            enter(m, State::leased);
             m.deadline = after(now_, queues_[q].options.lease.count());
             m.lease = leases_.size();
             leases_.push_back({q, first, true});
@@ -268,7 +385,21 @@ public:
         if (first == none) { return {Errc::empty}; }
         count_hand_out(messages_[first]);
         complete(messages_[first]);
+        tell_children();
         return {fine, first};
+    }
+    /// All that are ready now, first in line first: what that lets go is not among them.
+    Answer<std::vector<std::size_t>> pop_all(std::size_t q) {
+        if (is_closed(q)) { return {Errc::closed}; }
+        Answer<std::vector<std::size_t>> answer;
+        for (auto next = first_ready(q); next != none; next = first_ready(q)) {
+            count_hand_out(messages_[next]);
+            enter(messages_[next], State::leased);
+            answer.value.push_back(next);
+        }
+        for (const std::size_t m : answer.value) { complete(messages_[m]); }
+        tell_children();
+        return answer;
     }
     [[nodiscard]] std::size_t first_ready(std::size_t q) const {
         std::size_t first = none;
@@ -323,6 +454,7 @@ public:
         }
         lease.live = false;
         settle(m, verb);
+        tell_children();
         return fine;
     }
     /// Ack by the delivery, and the body with it.
@@ -350,13 +482,14 @@ public:
             come_back(m, {Cause::none}, 0, true);
         }
         detach(h);
+        tell_children();
     }
     /// The hand-out did not take place, as what should have come of it failed.
     void take_back(std::size_t h) {
         Message& m = messages_[message_of(h)];
         latchbox::QueueStats& events = queues_[m.queue].events;
         leases_[handles_[h].lease].live = false;
-        m.state = State::ready;
+        enter(m, State::ready);
         --m.attempt;
         --m.hand_outs;
         --events.delivered;
@@ -377,17 +510,15 @@ public:
         Message& m = messages_[message];
         if (m.state == State::leased) { return Errc::leased; }
         ++queues_[q].events.cancelled;
-        leave(m);
+        leave(m, Cause::cancelled);
+        tell_children();
         return fine;
     }
+    /// Everything that waits at this instant, and then what follows from it.
     std::size_t purge(std::size_t q) {
-        std::size_t purged = 0;
         if (is_closed(q)) { return 0; }
-        for (Message& m : messages_) {
-            if (m.queue != q || !waits(m)) { continue; }
-            purge(m);
-            ++purged;
-        }
+        const std::size_t purged = purge_waiting(q);
+        tell_children();
         return purged;
     }
 
@@ -410,35 +541,148 @@ public:
         const std::vector<std::size_t> dead = dead_letters(q);
         if (dead.empty()) { return {Errc::empty}; }
         purge(messages_[dead.front()]);
+        tell_children();
         return {fine, dead.front()};
     }
     Answer<std::size_t> take_dead(std::size_t q, std::size_t message) {
         if (is_closed(q)) { return {Errc::closed}; }
         if (!is_dead(q, message)) { return {Errc::unknown_message}; }
         purge(messages_[message]);
+        tell_children();
         return {fine, message};
     }
     std::size_t redrive_all(std::size_t q) {
         if (is_closed(q)) { return 0; }
         std::size_t redriven = 0;
         for (Message& m : messages_) {  // in the order of their publish
-            if (m.queue != q || m.state != State::dead) { continue; }
+            if (m.queue != q || m.state != State::dead || may_not_redrive(m)) { continue; }
             redrive(m);
             ++redriven;
         }
+        tell_children();
         return redriven;
     }
     Errc redrive(std::size_t q, std::size_t message) {
         if (is_closed(q)) { return Errc::closed; }
         if (!is_dead(q, message)) { return Errc::unknown_message; }
+        if (may_not_redrive(messages_[message])) { return Errc::parent_failed; }
         redrive(messages_[message]);
+        tell_children();
         return fine;
     }
     std::size_t purge_dead(std::size_t q) {
         if (is_closed(q)) { return 0; }
         const std::vector<std::size_t> dead = dead_letters(q);
         for (const std::size_t m : dead) { purge(messages_[m]); }
+        tell_children();
         return dead.size();
+    }
+
+    // -- gates -----------------------------------------------------------------------------------
+
+    std::size_t make_gate(std::uint32_t count) {
+        gates_.push_back({{}, count, count == 0 ? LatchState::completed : LatchState::pending});
+        return gates_.size() - 1;
+    }
+    Errc count_down(std::size_t g, std::uint32_t n) {
+        if (closed_) { return Errc::closed; }
+        Gate& gate = gates_[g];
+        if (gate.state != LatchState::pending) { return fine; }
+        if (mistake_ == Mistake::gate_opens_one_too_late && n >= gate.count) {
+            gate.count = n > gate.count || gate.count == 0 ? 0 : 1;
+            if (gate.count == 1) { return fine; }
+        } else if (mistake_ == Mistake::gate_counts_below_zero) {
+            gate.count -= n;
+        } else {
+            gate.count = n < gate.count ? gate.count - n : 0;
+        }
+        if (gate.count == 0) { decide(g, LatchState::completed); }
+        return fine;
+    }
+    Errc fail_gate(std::size_t g, const std::string& text) {
+        if (closed_) { return Errc::closed; }
+        if (gates_[g].state != LatchState::pending) { return fine; }
+        gates_[g].cause = Cause::failed;
+        gates_[g].text = text.substr(0, 47);
+        const bool opens = mistake_ == Mistake::failed_gate_opens;
+        decide(g, opens ? LatchState::completed : LatchState::failed);
+        return fine;
+    }
+    void copy_gate_handle(std::size_t g) { ++gates_[g].handles; }
+    /// The last one goes: nobody can open the gate any more.
+    void destroy_gate_handle(std::size_t g) {
+        Gate& gate = gates_[g];
+        --gate.handles;
+        forget_text(gate);
+        if (gate.handles != 0 || closed_ || gate.state != LatchState::pending) { return; }
+        if (mistake_ == Mistake::abandoned_gate_stays_shut) { return; }
+        gate.cause = Cause::abandoned;
+        decide(g, LatchState::failed);
+    }
+    [[nodiscard]] static bool is_in_hand(const Gate& gate) {
+        return gate.handles != 0 || gate.watchers != 0;
+    }
+    /// Somebody has a latch of it in hand. Of a gate that nobody had, that changes nothing.
+    bool watch(const Named& whose) {
+        if (whose.kind != Named::gate || !is_in_hand(gates_[whose.number])) { return false; }
+        ++gates_[whose.number].watchers;
+        return true;
+    }
+    void unwatch(const Named& whose) {
+        --gates_[whose.number].watchers;
+        forget_text(gates_[whose.number]);
+    }
+    [[nodiscard]] std::size_t gate_count() const { return gates_.size(); }
+    [[nodiscard]] const Gate& gate(std::size_t g) const { return gates_[g]; }
+
+    // -- looking ---------------------------------------------------------------------------------
+
+    [[nodiscard]] Named find(const MessageId& id) const {
+        if (id == MessageId{}) { return {}; }
+        for (std::size_t m = 0; m < messages_.size(); ++m) {
+            if (messages_[m].id == id) { return {Named::message, m}; }
+        }
+        for (std::size_t g = 0; g < gates_.size(); ++g) {
+            if (gates_[g].id == id) { return {Named::gate, g}; }
+        }
+        return {};
+    }
+    /// What `latch(id).state()` says of it; a latch that somebody has in hand is not forgotten.
+    [[nodiscard]] Answer<LatchState> latch(const Named& whose, bool in_hand = false) const {
+        if (whose.kind == Named::nothing) { return {Errc::unknown_message}; }
+        if (is_forgotten(whose) && !in_hand) { return {Errc::unknown_message}; }
+        const LatchState state = fate(whose);
+        // Nothing that was left when the broker closed will complete any more.
+        const bool over = closed_ && state != LatchState::completed;
+        return {fine, over ? LatchState::failed : state};
+    }
+    /// What `explain(id)` says of it.
+    [[nodiscard]] latchbox::Explanation explain(const Named& whose, const MessageId& id) const {
+        using latchbox::MessageState;
+        latchbox::Explanation e;
+        e.id = id;
+        if (whose.kind == Named::gate) { explain(gates_[whose.number], e); }
+        if (whose.kind != Named::message) { return e; }
+        const Message& m = messages_[whose.number];
+        const bool there = !queues_[m.queue].removed || stats(m.queue).leased != 0;
+        if (there) { e.queue = queues_[m.queue].name; }
+        if (m.state != State::gone) {
+            explain(m, e);
+        } else if (is_forgotten(whose)) {
+            e.state = MessageState::forgotten;
+        } else if (fate(whose) == LatchState::completed) {
+            e.state = MessageState::completed;
+        } else {
+            e.state = MessageState::failed;
+            e.reason = latchbox::Reason{m.failed_by};
+        }
+        return e;
+    }
+
+    /// Of its last failure, or of its death.
+    [[nodiscard]] latchbox::Reason reason_of(const Message& m) const {
+        if (m.cause == Cause::parent_failed) { return latchbox::Reason{id_of(m.culprit)}; }
+        return latchbox::Reason{m.cause, m.text};
     }
 
     // -- what there is ---------------------------------------------------------------------------
@@ -472,6 +716,7 @@ private:
     struct Death {
         Cause cause = Cause::none;
         std::string text = {};
+        Named culprit = {};
     };
 
     [[nodiscard]] Due earliest() const {
@@ -484,7 +729,9 @@ private:
                                 m.queue, i});
             }
             const bool dead_too = mistake_ == Mistake::dead_letters_expire;
-            if (waits(m) || (dead_too && m.state == State::dead)) {
+            const bool spared =
+                mistake_ == Mistake::blocked_do_not_expire && m.state == State::blocked;
+            if ((waits(m) && !spared) || (dead_too && m.state == State::dead)) {
                 const bool late = mistake_ == Mistake::expires_one_tick_late;
                 consider(next, {late ? after(m.expires, 1) : m.expires, Due::life_ends, m.place,
                                 m.queue, i});
@@ -524,9 +771,9 @@ private:
                 break;
             case Due::life_ends:
                 ++queue.events.expired;
-                leave(m);
+                leave(m, Cause::expired);
                 break;
-            case Due::delay_ends: m.state = State::ready; break;
+            case Due::delay_ends: enter(m, State::ready); break;
         }
     }
 
@@ -542,11 +789,13 @@ private:
         Queue& queue = queues_[q];
         const latchbox::QueueStats s = stats(q);
         const std::uint64_t held = s.held() + queue.forgotten_room;
-        const std::uint64_t room = held < queue.options.capacity ? queue.options.capacity - held
-                                                                 : 0;
+        const std::uint64_t room =
+            held < queue.options.capacity ? queue.options.capacity - held : 0;
         if (wanted <= room) { return fine; }
         const bool drop = queue.options.overflow == latchbox::Overflow::drop_oldest;
-        if (!drop || wanted > room + s.delayed + s.ready + s.dead) {
+        const bool spared = mistake_ == Mistake::blocked_are_not_evicted;
+        const std::uint64_t evictable = s.delayed + s.ready + s.dead + (spared ? 0 : s.blocked);
+        if (!drop || wanted > room + evictable) {
             queue.events.refused += wanted;
             const bool blocks = queue.options.overflow == latchbox::Overflow::block;
             return blocks && wanted <= queue.options.capacity ? Errc::timed_out : Errc::full;
@@ -561,10 +810,13 @@ private:
         for (std::size_t i = 0; dead.empty() && i < messages_.size(); ++i) {
             const Message& m = messages_[i];
             if (m.queue != q || !waits(m)) { continue; }
+            if (mistake_ == Mistake::blocked_are_not_evicted && m.state == State::blocked) {
+                continue;
+            }
             if (victim == none || goes_sooner(m, messages_[victim])) { victim = i; }
         }
         ++queues_[q].events.evicted;
-        leave(messages_[victim]);
+        leave(messages_[victim], Cause::evicted);
     }
     [[nodiscard]] bool goes_sooner(const Message& a, const Message& b) const {
         if (a.priority != b.priority) { return a.priority < b.priority; }
@@ -615,6 +867,11 @@ private:
     void come_back(Message& m, const Death& death, Ticks pause, bool at_the_back) {
         const Queue& queue = queues_[m.queue];
         if (queue.removed) { return purge(m); }
+        if (death.cause != Cause::none) {
+            m.cause = death.cause;
+            m.text = death.text.substr(0, 47);
+            m.culprit = {};
+        }
         std::uint32_t failures = queue.options.max_failures;
         std::uint32_t attempts = queue.options.max_attempts;
         if (failures != 0 && mistake_ == Mistake::one_failure_more) { ++failures; }
@@ -626,14 +883,20 @@ private:
         }
         if (now_ >= m.expires) {
             ++queues_[m.queue].events.expired;
-            return leave(m);
+            return leave(m, Cause::expired);
         }
         if (at_the_back) { draw_place(m); }
-        wait(m, pause);
-    }
-    void wait(Message& m, Ticks pause) {
-        m.state = pause > 0 ? State::delayed : State::ready;
         m.due = after(now_, pause);
+        const bool lost = mistake_ == Mistake::key_head_lost_on_requeue && at_the_back;
+        if (!lost || !m.in_line) { return go(m); }
+        enter(m, State::blocked);
+        advance_line(m);
+    }
+    // It waits for nobody any more.
+    void go(Message& m) { enter(m, m.due > now_ ? State::delayed : State::ready); }
+    void enter(Message& m, State state) {
+        m.state = state;
+        m.since = next_since_++;
     }
     void draw_place(Message& m) { m.place = queues_[m.queue].next_number++; }
     [[nodiscard]] Ticks backoff(const Queue& queue, const Message& m) const {
@@ -648,12 +911,15 @@ private:
     }
     void die(Message& m, const Death& death) {
         Queue& queue = queues_[m.queue];
-        m.state = State::dead;
+        enter(m, State::dead);
         m.death = queue.next_death++;
         m.cause = death.cause;
         m.text = death.text.substr(0, 47);
-        while (queue.options.dead_capacity && count(m.queue, State::dead) >
-                                                  *queue.options.dead_capacity) {
+        m.culprit = death.culprit;
+        if (mistake_ != Mistake::dying_keeps_the_line_busy) { leave_line(m); }
+        changed(m);
+        while (queue.options.dead_capacity &&
+               dead_letters(m.queue).size() > *queue.options.dead_capacity) {
             purge(messages_[dead_letters(m.queue).front()]);
         }
     }
@@ -665,39 +931,406 @@ private:
             m.expires = after(now_, m.time_to_live);
         }
         draw_place(m);
-        m.state = State::ready;
+        m.due = now_;
+        m.redriven = true;
+        look_at_parents(m);
+        const bool asks = mistake_ != Mistake::redrive_waits_for_no_parent;
+        arrive(m, asks ? judge(m) : Judgement::goes);
+        changed(m);
+    }
+    // A publish of it would be dead on arrival.
+    [[nodiscard]] bool may_not_redrive(Message m) const {
+        look_at_parents(m);
+        return judge(m) == Judgement::dies && mistake_ != Mistake::redrive_though_a_parent_is_dead;
     }
     void complete(Message& m) {
         ++queues_[m.queue].events.completed;
-        leave(m);
+        leave(m, Cause::none);
     }
     void purge(Message& m) {
         Queue& queue = queues_[m.queue];
         ++queue.events.purged;
         const bool keep = mistake_ == Mistake::purge_of_dead_keeps_their_room;
         if (keep && m.state == State::dead) { ++queue.forgotten_room; }
-        leave(m);
+        leave(m, Cause::purged);
     }
-    void leave(Message& m) {
-        m.state = State::gone;
+    // Every exit passes here: for good, and completed if nothing is the cause.
+    void leave(Message& m, Cause failed_by) {
+        enter(m, State::gone);
+        m.failed_by = failed_by;
         m.left_at = now_;
-        const auto number = static_cast<std::size_t>(&m - messages_.data());
-        m.left_by_time = time_acts_ && !body_is_shared(number);
+        m.left_by_time = time_acts_ && !body_is_shared(number_of(m));
+        if (failed_by != Cause::none) { remember_failure(m); }
+        const bool gap =
+            mistake_ == Mistake::key_gap_not_closed_on_expiry && failed_by == Cause::expired;
+        if (!gap) { leave_line(m); }
+        const bool forgets =
+            (mistake_ == Mistake::cancel_forgets_the_children && failed_by == Cause::cancelled) ||
+            (mistake_ == Mistake::eviction_forgets_the_children && failed_by == Cause::evicted) ||
+            (mistake_ == Mistake::expiry_forgets_the_children && failed_by == Cause::expired) ||
+            (mistake_ == Mistake::purge_forgets_the_children && failed_by == Cause::purged);
+        if (!forgets) { changed(m); }
+    }
+
+    // -- parents ---------------------------------------------------------------------------------
+
+    // Of one whose children do not all know yet.
+    struct Change {
+        Named whose = {};
+        std::size_t next_child = 0;  // the first that may not know
+    };
+    enum class Judgement : std::uint8_t { goes, waits, dies };
+
+    // The truth of it, remembered or not.
+    [[nodiscard]] LatchState fate(const Named& whose) const {
+        if (whose.kind == Named::gate) { return gates_[whose.number].state; }
+        const Message& m = messages_[whose.number];
+        if (m.state == State::dead) { return LatchState::dead; }
+        if (m.state != State::gone) { return LatchState::pending; }
+        const bool forgetful = mistake_ == Mistake::forgotten_failure_reads_as_completed;
+        if (forgetful && !is_remembered(whose.number)) { return LatchState::completed; }
+        return m.failed_by == Cause::none ? LatchState::completed : LatchState::failed;
+    }
+    [[nodiscard]] bool is_remembered(std::size_t message) const {
+        for (const std::size_t failure : queues_[messages_[message].queue].failures) {
+            if (failure == message) { return true; }
+        }
+        return false;
+    }
+    // Whether nobody can tell any more how it ended: it may have failed.
+    [[nodiscard]] bool is_forgotten(const Named& whose) const {
+        if (whose.kind != Named::message) { return false; }
+        const Message& m = messages_[whose.number];
+        if (m.state != State::gone || is_remembered(whose.number)) { return false; }
+        if (mistake_ == Mistake::forgotten_failure_reads_as_completed) { return false; }
+        return m.number <= queues_[m.queue].forgotten;
+    }
+    void remember_failure(const Message& m) {
+        Queue& queue = queues_[m.queue];
+        const std::size_t more = mistake_ == Mistake::failure_lasts_one_too_long ? 1 : 0;
+        queue.failures.push_back(number_of(m));
+        while (queue.failures.size() > queue.options.outcome_memory + more) {
+            const std::uint64_t number = messages_[queue.failures.front()].number;
+            const bool last = mistake_ == Mistake::boundary_is_that_of_the_last_forgotten;
+            if (number > queue.forgotten || last) { queue.forgotten = number; }
+            queue.failures.erase(queue.failures.begin());
+        }
+    }
+    // Each looked at once, in order.
+    [[nodiscard]] Answer<std::vector<Named>> look_up(const std::vector<MessageId>& ids) const {
+        Answer<std::vector<Named>> parents;
+        for (const MessageId& id : ids) {
+            const Named parent = find(id);
+            if (parent.kind == Named::nothing || is_forgotten(parent)) {
+                return {Errc::unknown_parent};
+            }
+            bool again = false;
+            for (const Named& other : parents.value) { again = again || other == parent; }
+            if (again && mistake_ != Mistake::duplicate_parents_count_twice) { continue; }
+            parents.value.push_back(parent);
+        }
+        return parents;
+    }
+    // What a parent in that state means to a child with that wish.
+    [[nodiscard]] Judgement verdict(OnParentFailure wish, LatchState parent) const {
+        const bool dead = parent == LatchState::dead;
+        switch (parent) {
+            case LatchState::completed: return Judgement::goes;
+            case LatchState::pending:
+                return wish == OnParentFailure::deliver &&
+                               mistake_ == Mistake::deliver_does_not_wait
+                           ? Judgement::goes
+                           : Judgement::waits;
+            case LatchState::dead:
+            case LatchState::failed: break;
+        }
+        switch (wish) {
+            case OnParentFailure::dead_letter:
+                return dead && mistake_ == Mistake::child_of_a_dead_parent_is_delivered
+                           ? Judgement::goes
+                           : Judgement::dies;
+            case OnParentFailure::deliver:
+                return mistake_ == Mistake::deliver_is_dead_letter ? Judgement::dies
+                                                                   : Judgement::goes;
+            case OnParentFailure::hold: break;
+        }
+        if (dead) {
+            return mistake_ == Mistake::hold_dies_with_a_dead_parent ? Judgement::dies
+                                                                     : Judgement::waits;
+        }
+        return mistake_ == Mistake::hold_waits_for_a_failed_parent ? Judgement::waits
+                                                                   : Judgement::dies;
+    }
+    void look_at_parents(Message& m) const {
+        m.blame = {};
+        for (Parent& parent : m.parents) { tell(m, parent); }
+    }
+    // The first that kills it is to blame.
+    void tell(Message& m, Parent& parent) const {
+        parent.told = fate(parent.who);
+        const bool last = mistake_ == Mistake::reason_names_the_last_parent;
+        const bool dies = verdict(m.on_parent_failure, parent.told) == Judgement::dies;
+        if (dies && (last || m.blame == Named{})) { m.blame = parent.who; }
+    }
+    // By what it was told.
+    [[nodiscard]] Judgement judge(const Message& m) const {
+        Judgement all = Judgement::goes;
+        for (const Parent& parent : m.parents) {
+            const Judgement one = verdict(m.on_parent_failure, parent.told);
+            if (one > all) { all = one; }
+        }
+        return all == Judgement::goes && has_duplicates(m) ? Judgement::waits : all;
+    }
+    [[nodiscard]] static bool has_duplicates(const Message& m) {
+        for (std::size_t i = 0; i < m.parents.size(); ++i) {
+            for (std::size_t j = 0; j < i; ++j) {
+                if (m.parents[i].who == m.parents[j].who) { return true; }
+            }
+        }
+        return false;
+    }
+    [[nodiscard]] std::vector<latchbox::Explanation::Parent> waited_for(const Message& m) const {
+        std::vector<latchbox::Explanation::Parent> parents;
+        for (const Parent& parent : m.parents) {
+            const LatchState state = fate(parent.who);
+            if (verdict(m.on_parent_failure, state) == Judgement::goes) { continue; }
+            parents.push_back({id_of(parent.who), state});
+        }
+        return parents;
+    }
+    [[nodiscard]] MessageId id_of(const Named& whose) const {
+        if (whose.kind == Named::nothing) { return {}; }
+        return whose.kind == Named::gate ? gates_[whose.number].id : messages_[whose.number].id;
+    }
+
+    // Published, or redriven.
+    void arrive(Message& m, Judgement judgement) {
+        if (judgement == Judgement::dies) {
+            die(m, {Cause::parent_failed, {}, m.blame});
+            m.in_line = mistake_ == Mistake::dead_on_arrival_joins_its_line && !m.key.empty();
+            return;
+        }
+        m.held_back = judgement == Judgement::waits;
+        if (m.key.empty() && !m.held_back) { return go(m); }
+        enter(m, State::blocked);
+        if (m.key.empty()) { return; }
+        // A redriven one does not stand in anybody's way while it waits for parents.
+        m.in_line = !m.redriven || !m.held_back;
+        advance_line(m);
+    }
+    void changed(const Message& m) { change({Named::message, number_of(m)}); }
+    void change(const Named& whose) {
+        for (Change& other : changed_) {
+            if (other.whose == whose) {
+                other.next_child = 0;
+                return;
+            }
+        }
+        changed_.push_back({whose});
+    }
+    // Whatever waits for them learns how it stands with them now; and then who waits for those that
+    // die of it, and so on. Children that follow each other in one queue all learn of it before the
+    // first of them dies.
+    void tell_children() {
+        while (!changed_.empty()) {
+            const std::vector<std::size_t> told = tell_some();
+            const std::size_t so_far = changed_.size();
+            for (std::size_t i = 0; i < told.size(); ++i) {
+                const bool backwards = mistake_ == Mistake::children_are_told_newest_first;
+                settle_child(messages_[told[backwards ? told.size() - 1 - i : i]]);
+            }
+            if (mistake_ == Mistake::death_does_not_cascade) { changed_.resize(so_far); }
+        }
+    }
+    // Those that do not have to wait any longer.
+    std::vector<std::size_t> tell_some() {
+        std::vector<std::size_t> told;
+        while (!changed_.empty()) {
+            Change& change = changed_.front();
+            for (; change.next_child < messages_.size(); ++change.next_child) {
+                Message& m = messages_[change.next_child];
+                if (!waits_for(m, change.whose)) { continue; }
+                if (!told.empty() && m.queue != messages_[told.front()].queue) { return told; }
+                const bool news = tell(m, change.whose);
+                if (!news || judge(m) == Judgement::waits) { continue; }
+                told.push_back(change.next_child);
+            }
+            changed_.erase(changed_.begin());
+        }
+        return told;
+    }
+    // Or would, if it were redriven.
+    [[nodiscard]] static bool waits_for(const Message& m, const Named& whose) {
+        bool does = false;
+        for (const Parent& parent : m.parents) {
+            const bool open = parent.told == LatchState::pending || parent.told == LatchState::dead;
+            does = does || (open && parent.who == whose && m.state != State::gone);
+        }
+        return does;
+    }
+    bool tell(Message& m, const Named& whose) const {
+        bool news = false;
+        for (Parent& parent : m.parents) {
+            if (parent.who != whose || parent.told == fate(whose)) { continue; }
+            tell(m, parent);
+            news = true;
+        }
+        return news;
+    }
+    void settle_child(Message& m) {
+        const Judgement judgement = judge(m);
+        if (m.state != State::blocked || judgement == Judgement::waits) { return; }
+        if (judgement == Judgement::dies) { return die(m, {Cause::parent_failed, {}, m.blame}); }
+        m.held_back = false;
+        if (m.key.empty()) { return open(m); }
+        enter(m, State::blocked);
+        m.in_line = true;
+        advance_line(m);
+    }
+    // It was blocked.
+    void open(Message& m) {
+        if (mistake_ == Mistake::opened_latch_ends_the_delay) { m.due = now_; }
+        if (mistake_ == Mistake::opened_latch_goes_to_the_back) { draw_place(m); }
+        go(m);
+    }
+    // A gate that nobody has in hand keeps the cause of its failure alone.
+    static void forget_text(Gate& gate) {
+        if (!is_in_hand(gate)) { gate.text.clear(); }
+    }
+    void decide(std::size_t g, LatchState state) {
+        gates_[g].state = state;
+        change({Named::gate, g});
+        tell_children();
+    }
+
+    // -- keys ------------------------------------------------------------------------------------
+
+    // At most one of a line is ready, delayed or leased. Those never redriven go in the order of
+    // their publish, also where the first of them has to wait for parents; redriven ones may
+    // overtake it then.
+    void advance_line(const Message& of) {
+        Message* first = nullptr;  // of those never redriven
+        Message* next = nullptr;
+        for (Message& m : messages_) {
+            if (!m.in_line || !same_line(m, of)) { continue; }
+            if (m.state != State::blocked) { return; }
+            Message*& best = m.redriven ? next : first;
+            if (best == nullptr || goes_before(m, *best)) { best = &m; }
+        }
+        const bool may = first != nullptr && !first->held_back;
+        if (mistake_ == Mistake::redriven_waits_behind_a_front_held_back && first != nullptr) {
+            next = nullptr;
+        }
+        if (may && (next == nullptr || goes_before(*first, *next))) { next = first; }
+        if (next != nullptr) { open(*next); }
+    }
+    // Closes the gap.
+    void leave_line(Message& m) {
+        if (!m.in_line) { return; }
+        m.in_line = false;
+        advance_line(m);
+    }
+    [[nodiscard]] bool same_line(const Message& a, const Message& b) const {
+        if (a.key != b.key) { return false; }
+        return a.queue == b.queue || mistake_ == Mistake::key_is_one_line_in_all_queues;
+    }
+    [[nodiscard]] bool goes_before(const Message& a, const Message& b) const {
+        if (mistake_ == Mistake::priority_outranks_the_key) { return before(a, b); }
+        if (mistake_ == Mistake::redrive_joins_the_front_of_its_line && a.redriven != b.redriven) {
+            return a.redriven;
+        }
+        return a.place < b.place;
+    }
+    [[nodiscard]] std::uint64_t ahead_in_key(const Message& m) const {
+        std::uint64_t ahead = 0;
+        for (const Message& other : messages_) {
+            if (!m.in_line || !other.in_line || &m == &other || !same_line(m, other)) { continue; }
+            ahead += other.state != State::blocked || goes_before(other, m) ? 1U : 0U;
+        }
+        return ahead;
+    }
+
+    // -- words -----------------------------------------------------------------------------------
+
+    static void explain(const Gate& gate, latchbox::Explanation& e) {
+        using latchbox::MessageState;
+        if (gate.state == LatchState::pending) {
+            e.state = MessageState::shut;
+            e.count = gate.count;
+        } else if (gate.state == LatchState::completed) {
+            e.state = MessageState::completed;
+        } else {
+            e.state = MessageState::failed;
+            e.reason = latchbox::Reason{gate.cause, gate.text};
+        }
+    }
+    void explain(const Message& m, latchbox::Explanation& e) const {
+        using latchbox::MessageState;
+        e.attempt = m.attempt;
+        e.failures = m.failures;
+        e.key = m.key;
+        e.reason = reason_of(m);
+        switch (m.state) {
+            case State::blocked:
+                e.state = MessageState::blocked;
+                e.parents = waited_for(m);
+                e.ahead_in_key = ahead_in_key(m);
+                break;
+            case State::delayed:
+                e.state = MessageState::delayed;
+                e.until = instant(m.due);
+                break;
+            case State::ready:
+                e.state = MessageState::ready;
+                for (const Message& other : messages_) {
+                    const bool there = other.queue == m.queue && other.state == State::ready;
+                    e.ahead += there && before(other, m) ? 1U : 0U;
+                }
+                break;
+            case State::leased:
+                e.state = MessageState::leased;
+                e.until = instant(m.deadline);
+                break;
+            case State::dead: e.state = MessageState::dead; break;
+            case State::gone: break;
+        }
+    }
+    [[nodiscard]] static latchbox::Instant instant(Ticks at) {
+        return latchbox::Instant{latchbox::Duration::nanoseconds(at)};
     }
 
     [[nodiscard]] static bool waits(const Message& m) {
-        return m.state == State::ready || m.state == State::delayed;
+        return m.state == State::ready || m.state == State::delayed || m.state == State::blocked;
+    }
+    // First the ready ones, in line, then the delayed and then the blocked ones, as they became so.
+    std::size_t purge_waiting(std::size_t q) {
+        for (std::size_t purged = 0;; ++purged) {
+            Message* first = nullptr;
+            for (Message& m : messages_) {
+                if (m.queue != q || !waits(m)) { continue; }
+                const bool skip = m.state == State::blocked;
+                if (skip && mistake_ == Mistake::blocked_are_not_purged) { continue; }
+                if (first == nullptr || leaves_before(m, *first)) { first = &m; }
+            }
+            if (first == nullptr) { return purged; }
+            purge(*first);
+        }
+    }
+    [[nodiscard]] bool leaves_before(const Message& a, const Message& b) const {
+        if (a.state != b.state) {
+            return a.state == State::ready ||
+                   (a.state == State::delayed && b.state != State::ready);
+        }
+        return a.state == State::ready ? before(a, b) : a.since < b.since;
+    }
+    [[nodiscard]] std::size_t number_of(const Message& m) const {
+        return static_cast<std::size_t>(&m - messages_.data());
     }
     [[nodiscard]] bool is_dead(std::size_t q, std::size_t m) const {
         return holds(q, m) && messages_[m].state == State::dead;
     }
     [[nodiscard]] bool sees(std::size_t h, std::size_t message) const {
         return handles_[h].exists && message_of(h) == message;
-    }
-    [[nodiscard]] std::uint64_t count(std::size_t q, State state) const {
-        std::uint64_t there = 0;
-        for (const Message& m : messages_) { there += m.queue == q && m.state == state ? 1U : 0U; }
-        return there;
     }
 
     Mistake mistake_;
@@ -708,6 +1341,9 @@ private:
     std::vector<Message> messages_;
     std::vector<Lease> leases_;
     std::vector<Handle> handles_;
+    std::vector<Gate> gates_;
+    std::vector<Change> changed_;
+    std::uint64_t next_since_ = 0;
 };
 
 }  // namespace model

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "latchbox/detail/latch_audit.hpp"
 #include "latchbox/latchbox.hpp"
 #include "model/model.hpp"
 #include "support/choices.hpp"
@@ -67,6 +68,9 @@ enum class Operation : std::uint8_t {
     purge,
     dead_letters,
     stop_requested,
+    make_gate,
+    use_gate,
+    ask_latch,
     make_queue,
     remove_queue,
     close,
@@ -84,9 +88,18 @@ struct Figures {
     std::uint64_t redriven = 0;
     std::uint64_t evicted = 0;
     std::uint64_t refused = 0;
-    std::uint64_t lost_verbs = 0;     // settle verbs by a holder whose lease was over
-    std::uint64_t late_readers = 0;   // bodies read after another had them or they were gone
+    std::uint64_t lost_verbs = 0;    // settle verbs by a holder whose lease was over
+    std::uint64_t late_readers = 0;  // bodies read after another had them or they were gone
     std::uint64_t throwing_copies = 0;
+    std::uint64_t children = 0;          // accepted with parents
+    std::uint64_t deaths_by_parent = 0;  // of those, that died of one, the last time they died
+    std::uint64_t unknown_parents = 0;   // publishes refused for that
+    std::uint64_t parents_failed = 0;    // redrives refused for that
+    std::uint64_t gates = 0;
+    std::uint64_t keyed = 0;    // messages with a key
+    std::uint64_t blocked = 0;  // messages that were, after one step or another
+    std::uint64_t explained = 0;
+    std::uint64_t forgotten = 0;  // of those, failures that nobody remembered
     std::uint64_t ticks = 0;
 };
 
@@ -95,6 +108,8 @@ public:
     using Body = support::TrackedMessage;
     using Delivery = latchbox::Delivery<Body, Platform>;
     using RealQueue = latchbox::Queue<Body, Platform>;
+    using RealGate = latchbox::Gate<Body, Platform>;
+    using RealLatch = latchbox::Latch<Body, Platform>;
 
     Script(support::Choices& choices, const Setting& setting)
         : choices_{choices}, setting_{setting}, model_{setting.mistake} {
@@ -137,6 +152,15 @@ private:
         std::size_t handle;  // of the model
         bool readable = true;
     };
+    struct HeldGate {
+        RealGate handle;
+        std::size_t gate;  // of the model
+    };
+    struct HeldLatch {
+        RealLatch latch;
+        Named whose;  // nothing: its answer was that it is unknown
+        bool watches = false;
+    };
 
     // -- choices ---------------------------------------------------------------------------------
 
@@ -165,6 +189,9 @@ private:
         }
         most_held_ = 1 + pick(12);
         priorities_ = one_of({1U, 2U, 3U, 10U});
+        uses_parents_ = chance(2);
+        keys_ = chance(2) ? one_of({1U, 3U, 2U}) : 0;
+        asks_latches_ = chance(2);
         uses_delay_ = chance(2);
         uses_life_ = chance(2);
         uses_faults_ = chance(3);
@@ -205,17 +232,67 @@ private:
             case 4: options.dead_capacity = 1 + some(2); break;
             default: break;
         }
+        options.outcome_memory = one_of<std::size_t>({65'536, 65'536, 0, 1, 2, 3});
         return options;
     }
     latchbox::PublishOptions draw_wishes() {
         latchbox::PublishOptions options;
         options.priority = static_cast<std::uint8_t>(pick(priorities_));
+        if (uses_parents_ && chance(2)) { draw_parents(options); }
+        if (keys_ != 0 && chance(2)) {
+            options.key = std::string_view{"xyz"}.substr(pick(keys_), 1);
+        }
         if (uses_delay_ && chance(2)) { options.delay = wish(); }
         if (uses_life_ && chance(2)) { options.expires_in = wish(); }
         if (uses_bad_input_ && chance(16)) { options.priority = 10; }
         if (uses_bad_input_ && chance(16)) { options.block_for = duration(-1); }
         return options;
     }
+    void draw_parents(latchbox::PublishOptions& options) {
+        options.on_parent_failure = one_of({OnParentFailure::dead_letter, OnParentFailure::deliver,
+                                            OnParentFailure::hold, OnParentFailure::dead_letter});
+        const std::uint32_t count = one_of({1U, 2U, 3U, 1U, 0U});
+        for (std::uint32_t i = 0; i < count; ++i) { options.parents.push_back(a_parent()); }
+        if (!options.parents.empty() && chance(8)) {
+            options.parents.push_back(options.parents.front());
+        }
+    }
+    // Mostly one that is held, and else whatever there ever was.
+    latchbox::MessageId a_parent() {
+        switch (pick(5)) {
+            case 0:
+            case 1: {
+                std::vector<std::size_t> held;
+                for (std::size_t i = ids_.size(); i-- > 0;) {
+                    if (model_.message(i).state != State::gone) { held.push_back(i); }
+                }
+                return held.empty() ? an_id() : ids_[held[some(held.size())]];
+            }
+            case 2: return gate_ids_.empty() ? an_id() : gate_ids_[some(gate_ids_.size())];
+            default: return an_id();
+        }
+    }
+    // Of a message or a gate, of this broker or not, or of nothing.
+    latchbox::MessageId an_id() {
+        if (uses_bad_input_ && chance(8)) { return bad_id(pick(bad_ids)); }
+        const std::size_t all = ids_.size() + gate_ids_.size();
+        if (all == 0) { return {}; }
+        const std::size_t at = all - 1 - some(all);
+        return at < ids_.size() ? ids_[at] : gate_ids_[at - ids_.size()];
+    }
+    // None; one of another broker; one that is still to come.
+    latchbox::MessageId bad_id(std::size_t which) const {
+        static const latchbox::MessageId foreign = [] {
+            const latchbox::Broker<int, Platform> other;
+            return other.queue("a").publish(1).value();
+        }();
+        if (which == 0) { return {}; }
+        if (which == 1 || ids_.empty()) { return foreign; }
+        using latchbox::detail::IdParts;
+        const latchbox::MessageId last = ids_.back();
+        return IdParts::message(IdParts::issuer(last), 1'000'000, IdParts::slot(last));
+    }
+    static constexpr std::uint32_t bad_ids = 3;
     std::string draw_reason() {
         switch (pick(4)) {
             case 1: return "no";
@@ -257,8 +334,20 @@ private:
     std::string named(std::size_t queue) const {
         return model_.queue_at(queue).name + (model_.queue_at(queue).removed ? "(removed)" : "");
     }
-    static std::string wishes(const latchbox::PublishOptions& options) {
+    std::string named(const latchbox::MessageId& id) const {
+        const Named whose = model_.find(id);
+        if (whose.kind == Named::message) { return m(whose.number); }
+        if (whose.kind == Named::gate) { return 'g' + std::to_string(whose.number); }
+        return id == latchbox::MessageId{} ? "{}" : "an id of nothing";
+    }
+    std::string wishes(const latchbox::PublishOptions& options) const {
         std::string text;
+        for (const latchbox::MessageId& parent : options.parents) {
+            text += (text.empty() ? ", parents " : " ") + named(parent);
+        }
+        if (options.on_parent_failure == OnParentFailure::deliver) { text += ", deliver"; }
+        if (options.on_parent_failure == OnParentFailure::hold) { text += ", hold"; }
+        if (!options.key.empty()) { text.append(", key ").append(options.key); }
         if (options.priority != 0) { text += ", priority " + std::to_string(options.priority); }
         if (options.delay.count() != 0) { text += ", delay " + word(options.delay); }
         if (!options.expires_in.is_never()) { text += ", expires_in " + word(options.expires_in); }
@@ -273,7 +362,8 @@ private:
                word(options.max_failures) + ", max_attempts " + word(options.max_attempts) +
                ", backoff " + word(options.backoff.first) + " x" + word(options.backoff.factor) +
                " to " + word(options.backoff.limit) + ", dead_capacity " +
-               (options.dead_capacity ? word(*options.dead_capacity) : "unset");
+               (options.dead_capacity ? word(*options.dead_capacity) : "unset") +
+               ", outcome_memory " + word(options.outcome_memory);
     }
     static const char* word_of(Verb::Kind kind) {
         static constexpr const char* verbs[] = {"ack",  "release", "requeue",
@@ -336,9 +426,9 @@ private:
         std::size_t operation = 0;
         while (at >= weight_[operation]) { at -= weight_[operation++]; }
         if (!chance(64)) { return static_cast<Operation>(operation); }
-        const Operation rare = one_of({Operation::make_queue, Operation::remove_queue,
-                                       Operation::make_queue, Operation::remove_queue,
-                                       Operation::close});
+        const Operation rare =
+            one_of({Operation::make_queue, Operation::remove_queue, Operation::make_queue,
+                    Operation::remove_queue, Operation::close});
         return rare_[static_cast<std::size_t>(rare)] ? rare : static_cast<Operation>(operation);
     }
     void perform(Operation operation) {
@@ -360,6 +450,9 @@ private:
             case Operation::purge: return purge();
             case Operation::dead_letters: return dead_letters();
             case Operation::stop_requested: return stop_requested();
+            case Operation::make_gate: return make_gate();
+            case Operation::use_gate: return use_gate();
+            case Operation::ask_latch: return ask_latch();
             case Operation::make_queue: return remake_queue();
             case Operation::remove_queue: return remove_queue();
             case Operation::close: return close();
@@ -429,11 +522,17 @@ private:
     }
     void close() {
         say("close");
-        const latchbox::CloseReport expected =
-            model_.closed() ? last_report_ : model_.close();
-        const latchbox::CloseReport report = broker_->close();
-        expect(report == expected, "close: its report");
+        const latchbox::CloseReport expected = model_.closed() ? last_report_ : model_.close();
+        expect(close_or_drain() == expected, "close: its report");
         last_report_ = expected;
+    }
+
+    // A drain that may not wait is a close.
+    latchbox::CloseReport close_or_drain() {
+        if constexpr (Platform::can_wait) {
+            if (chance(2)) { return broker_->drain(duration(0)); }
+        }
+        return broker_->close();
     }
 
     // -- publish ---------------------------------------------------------------------------------
@@ -449,16 +548,20 @@ private:
         }
         const bool copies = !batch && chance(4);
         const bool throws = copies && uses_faults_ && chance(2);
-        const Broker before = model_;
+        const std::optional<Broker> before = copy_if(throws);
         const auto expected = model_.publish(queue, values, options);
         if (throws && expected.error == fine) {
-            return publish_throws(before, queue, bodies, options);
+            return publish_throws(*before, queue, bodies, options);
         }
-        say(named(queue), batch ? ".publish_batch(" : copies ? ".publish(copy " : ".publish(",
+        say(named(queue),
+            batch    ? ".publish_batch("
+            : copies ? ".publish(copy "
+                     : ".publish(",
             expected.error == fine && count > 0 ? m(expected.value.front()) : "-",
-            batch ? " and so on, " + std::to_string(count) : "", wishes(options), "): ",
-            expected.error);
+            batch ? " and so on, " + std::to_string(count) : "", wishes(options),
+            "): ", expected.error);
         const std::int64_t copied = Body::copies();
+        if (expected.error == Errc::unknown_parent) { ++figures_.unknown_parents; }
         std::vector<latchbox::MessageId> ids;
         if (batch) {
             auto result = queues_[queue].publish_batch(std::span<Body>{bodies}, options);
@@ -501,6 +604,7 @@ private:
                 expect(other != id, "publish: an id was given twice");
             }
             last_id_[queue] = id;
+            model_.learn_id({Named::message, ids_.size()}, id);
             ids_.push_back(id);
         }
     }
@@ -662,8 +766,8 @@ private:
         if (real == latchbox::Receipt{}) { return fetch(); }
         const std::string text = to_string(real);
         const std::size_t lease = text.find('-', 2) + 1;
-        const auto forged = latchbox::Receipt::from_string(
-            text.substr(0, lease) + "1000000" + text.substr(text.find('-', lease)));
+        const auto forged = latchbox::Receipt::from_string(text.substr(0, lease) + "1000000" +
+                                                           text.substr(text.find('-', lease)));
         if (!expect(forged.has_value() && real < *forged, "a forged receipt")) { return; }
         say(named(queue), ".ack(forged receipt)");
         equal_error(error_of(queues_[queue].ack(*forged)),
@@ -676,13 +780,13 @@ private:
         const std::size_t handle = held_[at].handle;
         const std::size_t message = model_.message_of(handle);
         const bool shared = model_.body_is_shared(message, handle);
-        const Broker before = model_;
+        const std::optional<Broker> before = copy_if(shared && uses_faults_);
         const Errc expected = model_.take(handle);
         const bool throws = shared && expected == fine && uses_faults_ && chance(2);
         say("delivery of ", m(message), ".take", throws ? " of a copy that throws" : "", ": ",
             expected);
         if (throws) {
-            model_ = before;
+            model_ = *before;
             return throws_tracked([&] { static_cast<void>(held_[at].delivery.take()); });
         }
         const std::int64_t copied = Body::copies();
@@ -696,6 +800,9 @@ private:
         }
         if (expected == fine && !shared) { held_[at].readable = false; }
         if (chance(2)) { destroy(at); }
+    }
+    [[nodiscard]] std::optional<Broker> copy_if(bool wanted) const {
+        return wanted ? std::optional<Broker>{model_} : std::nullopt;
     }
     template <class Call> void throws_tracked(Call&& call) {
         Body::throw_at_copy(1);
@@ -732,8 +839,8 @@ private:
         if (held_.size() < 2) { return fetch(); }
         const std::size_t to = some(held_.size());
         const std::size_t from = (to + 1 + some(held_.size() - 1)) % held_.size();
-        say("the delivery of ", m(model_.message_of(held_[from].handle)),
-            " is moved onto that of ", m(model_.message_of(held_[to].handle)));
+        say("the delivery of ", m(model_.message_of(held_[from].handle)), " is moved onto that of ",
+            m(model_.message_of(held_[to].handle)));
         model_.destroy(held_[to].handle);
         held_[to] = std::move(held_[from]);
         held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(from));
@@ -764,13 +871,13 @@ private:
         const std::size_t queue = a_queue();
         const std::size_t first = model_.first_ready(queue);
         const bool shared = first != none && model_.body_is_shared(first);
-        const Broker before = model_;
+        const std::optional<Broker> before = copy_if(shared && uses_faults_);
         const auto expected = model_.pop(queue);
         const bool throws = shared && expected.error == fine && uses_faults_ && chance(2);
         say(named(queue), ".pop", throws ? " of a copy that throws: " : ": ",
             expected.error == fine ? m(expected.value) : word(expected.error));
         if (throws) {
-            model_ = before;
+            model_ = *before;
             return throws_tracked([&] { static_cast<void>(queues_[queue].pop()); });
         }
         const std::int64_t copied = Body::copies();
@@ -782,11 +889,7 @@ private:
     }
     void pop_all() {
         const std::size_t queue = a_queue();
-        std::vector<std::size_t> expected;
-        Errc error = model_.is_closed(queue) ? Errc::closed : fine;
-        for (auto next = model_.pop(queue); next.error == fine; next = model_.pop(queue)) {
-            expected.push_back(next.value);
-        }
+        const auto [error, expected] = model_.pop_all(queue);
         say(named(queue), ".pop_all: ", error, ", ", expected.size());
         const auto bodies = queues_[queue].pop_all();
         equal_error(error_of(bodies), error, "pop_all");
@@ -818,9 +921,11 @@ private:
         switch (one_of({0, 1, 2, 3, 4, 5, 0, 1, 0})) {
             case 0: {
                 const std::size_t message = a_dead_message(queue);
-                const Errc expected = model_.redrive(queue, message);
-                say(named(queue), ".dead_letters.redrive(", m(message), "): ", expected);
-                equal_error(error_of(dead.redrive(id_of(message))), expected, "redrive(id)");
+                if (message != none && chance(2)) {
+                    redrive_after_parents(message);
+                } else {
+                    redrive(queue, message);
+                }
                 break;
             }
             case 1: {
@@ -831,16 +936,18 @@ private:
             }
             case 2: {
                 const std::vector<std::size_t> all = model_.dead_letters(queue);
-                take_dead(queue, all.empty() ? none : all.front(),
-                          [this, queue] { return model_.take_dead(queue); },
-                          [&dead] { return dead.take(); });
+                take_dead(
+                    queue, all.empty() ? none : all.front(),
+                    [this, queue] { return model_.take_dead(queue); },
+                    [&dead] { return dead.take(); });
                 break;
             }
             case 3: {
                 const std::size_t message = a_dead_message(queue);
-                take_dead(queue, message,
-                          [this, queue, message] { return model_.take_dead(queue, message); },
-                          [this, &dead, message] { return dead.take(id_of(message)); });
+                take_dead(
+                    queue, message,
+                    [this, queue, message] { return model_.take_dead(queue, message); },
+                    [this, &dead, message] { return dead.take(id_of(message)); });
                 break;
             }
             case 4: {
@@ -852,21 +959,44 @@ private:
             default: purge_while_looking(queue); break;
         }
     }
+    // With its family: dead parents come first, so that it has somebody to wait for.
+    void redrive_after_parents(std::size_t message) {
+        for (const Parent& each : model_.message(message).parents) {
+            const Named parent = each.who;
+            if (parent.kind != Named::message || !difference_.empty()) { continue; }
+            if (model_.message(parent.number).state != State::dead) { continue; }
+            redrive_after_parents(parent.number);
+        }
+        if (difference_.empty()) { redrive(model_.message(message).queue, message); }
+    }
+    void redrive(std::size_t queue, std::size_t message) {
+        const Errc expected = model_.redrive(queue, message);
+        say(named(queue), ".dead_letters.redrive(", m(message), "): ", expected);
+        if (expected == Errc::parent_failed) { ++figures_.parents_failed; }
+        equal_error(error_of(queues_[queue].dead_letters().redrive(id_of(message))), expected,
+                    "redrive(id)");
+    }
     // Mostly one that is dead in this queue.
     std::size_t a_dead_message(std::size_t queue) {
-        const std::vector<std::size_t> dead = model_.dead_letters(queue);
-        return dead.empty() || chance(8) ? a_message() : dead[some(dead.size())];
+        std::vector<std::size_t> dead = model_.dead_letters(queue);
+        if (dead.empty() || chance(8)) { return a_message(); }
+        std::vector<std::size_t> children;
+        for (const std::size_t letter : dead) {
+            if (!model_.message(letter).parents.empty()) { children.push_back(letter); }
+        }
+        if (!children.empty() && chance(2)) { dead = children; }
+        return dead[some(dead.size())];
     }
     template <class Expect, class Call>
     void take_dead(std::size_t queue, std::size_t message, Expect&& expect_call, Call&& call) {
         const bool shared = message != none && model_.body_is_shared(message);
-        const Broker before = model_;
+        const std::optional<Broker> before = copy_if(shared && uses_faults_);
         const Answer<std::size_t> expected = expect_call();
         const bool throws = shared && expected.error == fine && uses_faults_ && chance(2);
         say(named(queue), ".dead_letters.take(", m(message),
             throws ? ", a copy that throws): " : "): ", expected.error);
         if (throws) {
-            model_ = before;
+            model_ = *before;
             return throws_tracked([&] { static_cast<void>(call()); });
         }
         const std::int64_t copied = Body::copies();
@@ -931,16 +1061,141 @@ private:
         }
     }
 
+    // -- gates, latches --------------------------------------------------------------------------
+
+    void make_gate() {
+        if (model_.closed()) { return make_gate_too_late(); }
+        const std::uint32_t count = one_of({1U, 2U, 3U, 1U, 0U, ~0U});
+        const std::size_t gate = model_.make_gate(count);
+        say("gate(", count, "): g", gate);
+        RealGate made = broker_->gate(count);
+        expect(made.id() != latchbox::MessageId{}, "gate: an id that is none");
+        expect(model_.find(made.id()) == Named{}, "gate: an id was given twice");
+        model_.learn_id({Named::gate, gate}, made.id());
+        gate_ids_.push_back(made.id());
+        gates_.push_back({std::move(made), gate});
+    }
+    void make_gate_too_late() {
+        say("gate: too late");
+        RealGate made = broker_->gate();
+        equal_error(error_of(made.count_down()), Errc::closed, "count_down of a gate made late");
+    }
+    void use_gate() {
+        if (gates_.empty()) { return make_gate(); }
+        const std::size_t at = some(gates_.size());
+        const std::size_t gate = gates_[at].gate;
+        expect(gates_[at].handle.id() == gate_ids_[gate], "the id of a gate");
+        switch (one_of({0, 0, 1, 2, 3, 4})) {
+            case 0: {
+                const std::uint32_t n = one_of({1U, 2U, 0U, 1U, ~0U});
+                const Errc expected = model_.count_down(gate, n);
+                say("g", gate, ".count_down(", n, "): ", expected);
+                const auto result =
+                    n == 1 ? gates_[at].handle.count_down() : gates_[at].handle.count_down(n);
+                equal_error(error_of(result), expected, "count_down");
+                break;
+            }
+            case 1: {
+                const std::string reason = draw_reason();
+                const Errc expected = model_.fail_gate(gate, reason);
+                say("g", gate, ".fail: ", expected);
+                equal_error(error_of(gates_[at].handle.fail(reason)), expected, "fail of a gate");
+                break;
+            }
+            case 2: {
+                say("a copy of g", gate);
+                model_.copy_gate_handle(gate);
+                const RealGate copy = gates_[at].handle;
+                gates_.push_back({copy, gate});
+                break;
+            }
+            case 3: {
+                say("a handle of g", gate, " is destroyed");
+                model_.destroy_gate_handle(gate);
+                gates_.erase(gates_.begin() + static_cast<std::ptrdiff_t>(at));
+                break;
+            }
+            default: {
+                if (gates_.size() < 2) { return; }
+                const std::size_t from = (at + 1 + some(gates_.size() - 1)) % gates_.size();
+                say("a handle of g", gates_[from].gate, " is moved onto one of g", gate);
+                model_.destroy_gate_handle(gate);
+                gates_[at] = std::move(gates_[from]);
+                gates_.erase(gates_.begin() + static_cast<std::ptrdiff_t>(from));
+                break;
+            }
+        }
+    }
+    void ask_latch() {
+        const latchbox::MessageId id = an_id();
+        RealLatch latch = broker_->latch(id);
+        expect(latch.id() == id, "the id of a latch");
+        const Answer<LatchState> expected = model_.latch(model_.find(id));
+        say("latch(", named(id),
+            "): ", expected.error == fine ? to_string(expected.value) : word(expected.error));
+        if constexpr (Platform::can_wait) { wait_for_latch(latch, expected); }
+        compare_latch(latch, expected);
+        const bool unknown = expected.error != fine;
+        const Named whose = unknown ? Named{} : model_.find(id);
+        const bool watches = model_.watch(whose);
+        if (latches_.size() < 4) {
+            latches_.push_back({std::move(latch), whose, watches});
+        } else {
+            HeldLatch& old = latches_[some(latches_.size())];
+            if (old.watches) { model_.unwatch(old.whose); }
+            old = {std::move(latch), whose, watches};
+        }
+    }
+    // Only waits that are over at once.
+    void wait_for_latch(const RealLatch& latch, Answer<LatchState> expected) {
+        const bool pending = expected.error == fine && expected.value == LatchState::pending;
+        if (model_.closed()) { expected.error = Errc::closed; }
+        switch (pick(4)) {
+            case 0: {
+                if (pending) { expected.error = Errc::timed_out; }
+                equal_state(latch.wait_for(duration(0)), expected, "wait_for(0)");
+                break;
+            }
+            case 1: {
+                if (!pending) { equal_state(latch.wait(), expected, "wait"); }
+                break;
+            }
+            case 2: {
+                if (!model_.closed()) { expected.error = Errc::invalid_option; }
+                equal_state(latch.wait_for(duration(-1)), expected, "wait_for(-1)");
+                break;
+            }
+            default: {
+                std::stop_source source;
+                source.request_stop();
+                expected.error = Errc::cancelled;
+                equal_state(latch.wait(source.get_token()), expected, "wait, stopped");
+                break;
+            }
+        }
+    }
+    void compare_latch(const RealLatch& latch, const Answer<LatchState>& expected) {
+        equal_state(latch.state(), expected, "state of a latch");
+    }
+    void equal_state(const latchbox::Result<LatchState>& broker, const Answer<LatchState>& expected,
+                     const char* what) {
+        if (!equal_error(error_of(broker), expected.error, what)) { return; }
+        if (!broker || *broker == expected.value || !difference_.empty()) { return; }
+        difference_ = std::string(what) + ": broker " + to_string(*broker) + ", model " +
+                      to_string(expected.value);
+    }
+
     // -- everything that can be seen -------------------------------------------------------------
 
     void compare() {
         const std::uint32_t first = static_cast<std::uint32_t>(figures_.steps);
         // Another one looks first each time: whoever it is, he sees all that is due.
-        for (std::uint32_t i = 0; i < 4 && difference_.empty(); ++i) {
-            switch ((first + i) % 4) {
+        for (std::uint32_t i = 0; i < 5 && difference_.empty(); ++i) {
+            switch ((first + i) % 5) {
                 case 0: compare_queues(); break;
                 case 1: compare_handles(); break;
                 case 2: compare_dead_letters(); break;
+                case 3: compare_ids(); break;
                 default: compare_broker(); break;
             }
         }
@@ -1040,9 +1295,10 @@ private:
     template <class Letter> void compare_dead_letter(const Letter& letter, std::size_t message) {
         const Message& expected = model_.message(message);
         expect(letter.id() == ids_[message], "the order of dead letters");
-        equal(static_cast<unsigned>(letter.reason().cause()),
-              static_cast<unsigned>(expected.cause), "the cause of a death");
+        equal(static_cast<unsigned>(letter.reason().cause()), static_cast<unsigned>(expected.cause),
+              "the cause of a death");
         expect(letter.reason().text() == expected.text, "the text of a death");
+        expect(letter.reason() == model_.reason_of(expected), "the reason of a death");
         equal(letter.attempt(), expected.attempt, "attempt of a dead letter");
         equal(letter.failures(), expected.failures, "failures of a dead letter");
         digest(letter.body(), message, "the body of a dead letter");
@@ -1053,6 +1309,66 @@ private:
         const latchbox::BrokerStats stats = broker_->stats();
         equal(stats.queues, expected.queues, "queues of the broker");
         expect(stats.messages == expected.messages, "sums of the broker");
+        if (model_.closed()) { return; }
+        equal(stats.gates, expected.gates, "gates of the broker");
+        equal(stats.edges, expected.edges, "edges of the broker");
+        auto& latches = latchbox::detail::Access::shell(queues_.front()).broker->latches;
+        if (const char* broken = latches.board.audit()) { expect(false, broken); }
+        // Nobody is remembered whom nobody can ask for, or wait for, any more.
+        expect(stats.latches <= expected.messages.held() + gates_.size() + latches_.size(),
+               "latches of the broker: too many");
+        figures_.blocked += expected.messages.blocked;
+    }
+    // All ids there are now and then, some of them at each step.
+    void compare_ids() {
+        const std::size_t all = ids_.size() + gate_ids_.size() + bad_ids;
+        const bool thorough = figures_.steps % 16 == 0;
+        const std::size_t count = thorough || all < ids_at_a_step ? all : ids_at_a_step;
+        for (std::size_t i = 0; i < count && difference_.empty(); ++i) {
+            compare_id(next_id_++ % all);
+        }
+        for (const HeldLatch& held : latches_) {
+            compare_latch(held.latch, model_.latch(held.whose, true));
+        }
+    }
+    void compare_id(std::size_t at) {
+        const std::size_t gate = at - ids_.size();
+        if (at < ids_.size()) { return compare_id({Named::message, at}, ids_[at]); }
+        if (gate < gate_ids_.size()) { return compare_id({Named::gate, gate}, gate_ids_[gate]); }
+        compare_id({}, bad_id(gate - gate_ids_.size()));
+    }
+    void compare_id(const Named& whose, const latchbox::MessageId& id) {
+        if (asks_latches_) { compare_latch(broker_->latch(id), model_.latch(whose)); }
+        latchbox::Explanation broker = broker_->explain(id);
+        // Once closed, the text of a gate that nobody has in hand may be there or not.
+        const bool is_gate = whose.kind == Named::gate && model_.closed();
+        if (is_gate && !Broker::is_in_hand(model_.gate(whose.number))) {
+            broker.reason = latchbox::Reason{broker.reason.cause()};
+        }
+        const latchbox::Explanation model = model_.explain(whose, id);
+        ++figures_.explained;
+        if (model.state == latchbox::MessageState::forgotten) { ++figures_.forgotten; }
+        note(static_cast<std::uint64_t>(broker.state) + 16 * broker.ahead);
+        if (broker == model || !difference_.empty()) { return; }
+        describe(broker, model);
+        difference_ += " (" + named(id) + ")";
+    }
+    void describe(const latchbox::Explanation& broker, const latchbox::Explanation& model) {
+        equal(static_cast<unsigned>(broker.state), static_cast<unsigned>(model.state),
+              "explain, state");
+        equal(broker.ahead, model.ahead, "explain, ahead");
+        equal(broker.until.since_epoch().count(), model.until.since_epoch().count(),
+              "explain, until");
+        equal(broker.attempt, model.attempt, "explain, attempt");
+        equal(broker.failures, model.failures, "explain, failures");
+        equal(broker.ahead_in_key, model.ahead_in_key, "explain, ahead_in_key");
+        equal(broker.count, model.count, "explain, count");
+        equal(broker.parents.size(), model.parents.size(), "explain, how many parents");
+        if (!difference_.empty()) { return; }
+        difference_ = "explain: broker \"" + to_string(broker) + "\", " + to_string(broker.reason) +
+                      ", key " + broker.key + ", queue " + broker.queue + "; model \"" +
+                      to_string(model) + "\", " + to_string(model.reason) + ", key " + model.key +
+                      ", queue " + model.queue;
     }
 
     // -- the end ---------------------------------------------------------------------------------
@@ -1068,30 +1384,45 @@ private:
         figures_.evicted += s.evicted;
         figures_.refused += s.refused;
         figures_.deaths += s.dead;
+        figures_.gates += model_.gate_count();
+        for (std::size_t i = 0; i < model_.message_count(); ++i) {
+            const Message& message = model_.message(i);
+            figures_.children += message.parents.empty() ? 0U : 1U;
+            figures_.deaths_by_parent += message.cause == Cause::parent_failed ? 1U : 0U;
+            figures_.keyed += message.key.empty() ? 0U : 1U;
+        }
     }
     // Handles, queues and the broker go in any order; nothing is left of the messages.
     void end() {
         const std::uint32_t order = pick(3);
-        if (order == 0) { held_.clear(); }
+        if (order == 0) { held_.clear(), gates_.clear(); }
         if (order == 1) { queues_.clear(); }
         broker_.reset();
         for (Held& held : held_) {
             const std::size_t message = model_.message_of(held.handle);
             if (held.readable) { digest(held.delivery.body(), message, "a body after the broker"); }
-            equal_error(error_of(held.delivery.extend(duration(1))),
-                        Errc::closed, "extend after the broker");
+            equal_error(error_of(held.delivery.extend(duration(1))), Errc::closed,
+                        "extend after the broker");
             expect(held.delivery.lease_lost(), "lease_lost after the broker");
         }
         for (const RealQueue& queue : queues_) {
-            equal_error(error_of(queue.publish(Body{1})), Errc::closed,
-                        "publish after the broker");
+            equal_error(error_of(queue.publish(Body{1})), Errc::closed, "publish after the broker");
             equal_error(error_of(queue.try_fetch()), Errc::closed, "try_fetch after the broker");
+        }
+        for (HeldGate& held : gates_) {
+            equal_error(error_of(held.handle.count_down()), Errc::closed,
+                        "count_down after the broker");
+            equal_error(error_of(held.handle.fail()), Errc::closed,
+                        "fail of a gate after the broker");
         }
         held_.clear();
         queues_.clear();
+        gates_.clear();
+        latches_.clear();
         equal(Body::live() - live_before_, 0, "bodies left at the end");
     }
 
+    static constexpr std::size_t ids_at_a_step = 6;
     static constexpr Ticks all_lengths[] = {0, 1, 2, 3, 5, 10, 30, never};
 
     support::Choices& choices_;
@@ -1102,14 +1433,18 @@ private:
     Broker model_;
     std::optional<latchbox::Broker<Body, Platform>> broker_;
     std::vector<RealQueue> queues_;
-    std::vector<latchbox::MessageId> ids_;        // by the model's number
-    std::vector<latchbox::MessageId> last_id_;    // by queue
-    std::vector<latchbox::Receipt> receipts_;     // by the model's lease
-    std::vector<latchbox::Receipt> last_receipt_; // by queue
+    std::vector<latchbox::MessageId> ids_;         // by the model's number
+    std::vector<latchbox::MessageId> last_id_;     // by queue
+    std::vector<latchbox::Receipt> receipts_;      // by the model's lease
+    std::vector<latchbox::Receipt> last_receipt_;  // by queue
     std::vector<Held> held_;
+    std::vector<latchbox::MessageId> gate_ids_;  // by the model's number
+    std::vector<HeldGate> gates_;
+    std::vector<HeldLatch> latches_;
+    std::size_t next_id_ = 0;  // to be compared, of all
     std::uint64_t last_value_ = 0;
-    std::vector<std::uint64_t> destroyed_;        // values, since the last look
-    Ticks time_seen_ = 0;                         // by the last look
+    std::vector<std::uint64_t> destroyed_;  // values, since the last look
+    Ticks time_seen_ = 0;                   // by the last look
     latchbox::CloseReport last_report_;
 
     // the swarm
@@ -1118,6 +1453,9 @@ private:
     Ticks lengths_[4] = {};
     std::size_t most_held_ = 1;
     std::uint32_t priorities_ = 1;
+    bool uses_parents_ = false;
+    std::uint32_t keys_ = 0;
+    bool asks_latches_ = false;
     bool uses_delay_ = false;
     bool uses_life_ = false;
     bool uses_faults_ = false;
