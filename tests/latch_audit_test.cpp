@@ -91,7 +91,7 @@ TEST_CASE("what a child counts has to be what it has taken note of") {
     CHECK(f.broken_by(edge.seen, LatchState::failed) ==
           "a parent that is decided, and not forgotten");
     CHECK(f.broken_by(parent.cursor, none) == "a child that will not take note");
-    CHECK(f.broken_by(parent.listed, false) == "children to take note, and nobody's work");
+    CHECK(f.broken_by(parent.works, 0U) == "children to take note, and nobody's work");
     CHECK(f.broken_by(parent.cursor, f.edge(f.waits[1], 2)) == "a child that will not take note");
     CHECK(f.broken_by(parent.cursor, f.edge(f.waits[1], 0)) == "a child that will not take note");
     f.drain();

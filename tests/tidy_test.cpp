@@ -79,6 +79,7 @@ const std::vector<Header> headers = {
     {4, "detail/queue_shell.hpp"},
     {4, "detail/judging.hpp"},
     {4, "detail/cascade.hpp"},
+    {4, "detail/turns.hpp"},
     {4, "detail/view.hpp"},
     {4, "detail/waiting.hpp"},
     {4, "detail/fetching.hpp"},

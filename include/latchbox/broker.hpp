@@ -22,10 +22,10 @@
 namespace latchbox {
 inline namespace v0 {
 
-// Order of locks, for whoever changes one: names < turns < queue < latches < timer, and a manual
+// Order of locks, for whoever changes one: turns < names < queue < latches < timer, and a manual
 // clock's own lock before the timer's. Two queues are never held together.
+//   turns   Turns::mutex_             whose turn it is to do what is due
 //   names   BrokerShell::names_       which queues there are
-//   turns   BrokerShell::turns_       whose turn it is to do what is due
 //   queue   QueueShell::mutex         one queue
 //   latches Latches::mutex            who waits for whom
 //   timer   Timekeeper::mutex_        what is due next, who sleeps

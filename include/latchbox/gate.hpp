@@ -19,7 +19,8 @@ inline namespace v0 {
 /// Threads   Any member from any thread.
 /// Blocking  Never.
 /// Errors    `closed` once the broker is, and of a moved-from handle. Never throws nor allocates.
-/// Lifetime  May outlive the broker.
+/// Lifetime  May outlive the broker. Where messages own gates, one falling with the other, their
+///           destructors call each other as those of any chain of owners do.
 template <class Msg, class Platform> class Gate {
 public:
     Gate(const Gate& other) noexcept : broker_{other.broker_}, id_{other.id_} {
@@ -41,18 +42,14 @@ public:
     /// Counts down by `by`, and opens the gate at 0: it is completed. No effect on a gate that is
     /// open or has failed.
     Result<void> count_down(std::uint32_t by = 1) const noexcept {
-        if (is_closed()) { return Errc::closed; }
-        change([&](auto& latches, auto& work) { latches.count_down(id_, by, work); });
-        return {};
+        return settle([&](auto& latches, auto& work) { return latches.count_down(id_, by, work); });
     }
     /// It will not open: it has failed, and keeps the first 47 bytes of `reason`. No effect on a
     /// gate that is open or has failed.
     Result<void> fail(std::string_view reason = {}) const noexcept {
-        if (is_closed()) { return Errc::closed; }
-        change([&](auto& latches, auto& work) {
-            latches.fail_gate(id_, Reason{Cause::failed, reason}, work);
+        return settle([&](auto& latches, auto& work) {
+            return latches.fail_gate(id_, Reason{Cause::failed, reason}, work);
         });
-        return {};
     }
 
 private:
@@ -62,7 +59,13 @@ private:
     Gate(detail::Reference<Shell> broker, const MessageId& id) noexcept
         : broker_{std::move(broker)}, id_{id} {}
 
-    [[nodiscard]] bool is_closed() const noexcept { return !broker_ || broker_->is_closed(); }
+    template <class Verb> Result<void> settle(Verb&& verb) const noexcept {
+        if (!broker_ || broker_->is_closed()) { return Errc::closed; }
+        bool done = false;
+        change([&](auto& latches, auto& work) { done = verb(latches, work); });
+        if (!done) { return Errc::closed; }
+        return {};
+    }
     // Does first what is due, and then sees to the children. Who is told may destroy this handle.
     template <class Act> void change(Act&& act) const noexcept {
         const detail::Reference<Shell> broker = broker_;

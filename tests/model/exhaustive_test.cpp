@@ -107,9 +107,9 @@ struct Action {
 
 const char* word_of(Action::Kind kind) {
     static constexpr const char* words[] = {
-        "publish",    "publish_batch", "withdraw", "fetch",   "ack",       "release",
-        "requeue",    "requeue_later", "fail",     "reject",  "extend(0)", "extend(3)",
-        "abandon",    "take_back",     "cancel",   "purge",   "take_dead", "redrive",
+        "publish",    "publish_batch", "withdraw", "fetch",  "ack",       "release",
+        "requeue",    "requeue_later", "fail",     "reject", "extend(0)", "extend(3)",
+        "abandon",    "take_back",     "cancel",   "purge",  "take_dead", "redrive",
         "purge_dead", "tick",          "end"};
     return words[kind];
 }
@@ -125,7 +125,8 @@ public:
     void run() {
         Node start{QueueCore{bounds_.options, {.first_bits = 2}}, model::Broker{}, {}, {}};
         static_cast<void>(start.model.queue("q", bounds_.options));
-        for (const auto& shortage : {start.core.of_records(), start.core.of_histories(1)}) {
+        for (const auto& shortage :
+             {start.core.of_records(), start.core.of_histories(1), start.core.of_outcomes(16)}) {
             QueueCore::Growth growth = start.core.make(shortage);
             start.core.adopt(growth);
         }
@@ -245,8 +246,7 @@ private:
     }
     void publish(Node& node, std::size_t which, std::size_t count, Effects& effects) {
         const latchbox::PublishOptions& wish = bounds_.publishes[which];
-        const auto expected =
-            node.model.publish(0, std::vector<std::uint64_t>(count, 1), wish);
+        const auto expected = node.model.publish(0, std::vector<std::uint64_t>(count, 1), wish);
         if (!node.core.has_room(count)) {
             node.core.refuse(count);
             expect(expected.error == model::Errc::full, "refused, though there is room");
@@ -376,14 +376,15 @@ private:
     void check_counts(const Node& node) {
         const latchbox::QueueStats s = node.core.stats();
         expect(s == node.model.stats(0), "C1: counted otherwise in the model [4.1]");
-        expect(s.accepted == s.held() + s.completed + s.expired + s.purged + s.evicted +
-                                 s.cancelled,
-               "C1: not conserved [4.1]");
+        expect(
+            s.accepted == s.held() + s.completed + s.expired + s.purged + s.evicted + s.cancelled,
+            "C1: not conserved [4.1]");
         expect(s.held() + node.core.reserved() <= bounds_.options.capacity,
                "B1: more than capacity [4.12]");
         latchbox::QueueStats counted;
         for (Slot slot = 0; slot < node.core.slots(); ++slot) {
             switch (node.core.record(slot).state) {
+                case CoreState::blocked: ++counted.blocked; break;
                 case CoreState::delayed: ++counted.delayed; break;
                 case CoreState::ready: ++counted.ready; break;
                 case CoreState::leased: ++counted.leased; break;
@@ -392,8 +393,8 @@ private:
                 case CoreState::reserved: break;
             }
         }
-        expect(counted.delayed == s.delayed && counted.ready == s.ready &&
-                   counted.leased == s.leased && counted.dead == s.dead,
+        expect(counted.blocked == s.blocked && counted.delayed == s.delayed &&
+                   counted.ready == s.ready && counted.leased == s.leased && counted.dead == s.dead,
                "C1: counted otherwise in the containers [4.1]");
     }
     void check_against_model(const Node& node) {
@@ -411,7 +412,7 @@ private:
         std::vector<std::size_t> dead = node.model.dead_letters(0);
         std::size_t at = 0;
         for (Slot slot = node.core.first_dead(); slot != latchbox::detail::none;
-             slot = node.core.next_dead(slot)) {
+             slot = node.core.next_listed(slot)) {
             expect(at < dead.size() && slot == slot_of(node, dead[at]), "the order of deaths");
             ++at;
         }
@@ -480,8 +481,8 @@ private:
                        "L6: an attempt was taken back [4.5]");
             }
             if (was != is) { expect(allowed(action.kind, was, is), "C4: not a transition"); }
-            const bool touched = i == action.which || action.kind == Action::tick ||
-                                 action.kind == Action::fetch;
+            const bool touched =
+                i == action.which || action.kind == Action::tick || action.kind == Action::fetch;
             if (was == CoreState::leased && !touched) {
                 expect(is == CoreState::leased, "B1: a leased message was touched [7.2]");
             }
@@ -542,8 +543,8 @@ private:
         }
         gone_counts_ = counts;
         ++transitions_;
-        const bool same = key(jumped) == key(stepped) &&
-                          jumped.core.stats() == stepped.core.stats();
+        const bool same =
+            key(jumped) == key(stepped) && jumped.core.stats() == stepped.core.stats();
         if (!expect(same, "C8: a jump differs from its steps [4.3]")) {
             broken_ += " in " + text(node);
         }
@@ -578,6 +579,7 @@ private:
 
     static model::State model_state(CoreState state) {
         switch (state) {
+            case CoreState::blocked: return model::State::blocked;
             case CoreState::delayed: return model::State::delayed;
             case CoreState::ready: return model::State::ready;
             case CoreState::leased: return model::State::leased;
@@ -613,7 +615,7 @@ private:
         for (const Slot slot : held) { describe(node, held, slot, text); }
         text += '/';
         for (Slot slot = core.first_dead(); slot != latchbox::detail::none;
-             slot = core.next_dead(slot)) {
+             slot = core.next_listed(slot)) {
             text += static_cast<char>(rank(core, held, core.record(slot).place));
         }
         text += '/';
@@ -759,9 +761,7 @@ TEST_CASE("every state of a queue that may hold no dead letter, leases endless [
 
 TEST_CASE("every state of a queue of four messages [4.1] [4.4] [4.6]") {
     search({.name = "four",
-            .options = {.lease = tick,
-                        .capacity = 4,
-                        .max_failures = 1},
+            .options = {.lease = tick, .capacity = 4, .max_failures = 1},
             .deliveries = 2,
             .failures_that_tell = 1,
             .publishes = {{}}});

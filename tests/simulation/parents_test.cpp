@@ -531,3 +531,156 @@ TEST_CASE("the middle of a key expires while the first is settled: the last goes
         },
         {"got 2", "got 3"}, three_preemptions);
 }
+
+// --- a call returns when all is done that it meant for others ------------------------------------
+
+namespace {
+
+// A parent that is leased, and a child that waits for it in another queue.
+struct Waiting {
+    std::optional<Queue> other;
+    MessageId parent;
+    MessageId child;
+};
+
+std::shared_ptr<Waiting> waiting(Scene& scene, OnParentFailure policy,
+                                 Duration life = Duration::never()) {
+    auto family = std::make_shared<Waiting>();
+    family->other.emplace(scene.other());
+    if (family->other->publish(Parcel{98})) { family->other->try_fetch()->ack(); }
+    family->parent = scene.queue->publish(Parcel{1}).value();
+    scene.held.push_back(std::move(scene.queue->try_fetch().value()));
+    family->child = family->other
+                        ->publish(Parcel{2}, {.parents = {family->parent},
+                                              .on_parent_failure = policy,
+                                              .expires_in = life})
+                        .value();
+    return family;
+}
+
+std::string of_gate(Broker& broker, const MessageId& gate) {
+    const auto said = broker.explain(gate);
+    return text(broker.latch(gate).state()) +
+           (said.state == latchbox::MessageState::shut ? " shut" : " settled");
+}
+
+}  // namespace
+
+TEST_CASE("who comes beside the end of a lease finds what that meant for a child [4.3] [5.4]") {
+    // The lease was over at 30 s, whoever does it.
+    every_schedule(
+        {.max_failures = 1},
+        [](World& world, auto scene) {
+            const auto family = waiting(*scene, OnParentFailure::deliver);
+            scene->clock.advance(40s);
+            world.spawn("poller", [=] { scene->broker->poll(); });
+            world.spawn("fetcher",
+                        [=] { scene->say(family->other->try_fetch() ? "got" : "nothing"); });
+            world.finally([=] {
+                family->other.reset();
+                scene->finish(true);
+            });
+        },
+        {"got"}, interrupted);
+}
+
+TEST_CASE("what a death at 30 s means comes before what is due at 35 s, whoever does it [4.3]") {
+    every_schedule(
+        {.max_failures = 1},
+        [](World& world, auto scene) {
+            const auto family = waiting(*scene, OnParentFailure::dead_letter, 35s);
+            scene->clock.advance(40s);
+            world.spawn("poller", [=] { scene->broker->poll(); });
+            world.spawn("other", [=] { scene->broker->poll(); });
+            world.finally([=] {
+                scene->say(where(*scene->broker, family->child));
+                family->other.reset();
+                scene->finish(true);
+            });
+        },
+        {"dead"}, interrupted);
+}
+
+TEST_CASE("close does first what is due, and what that means, beside others who do it [7.5]") {
+    every_schedule(
+        {.max_failures = 1},
+        [](World& world, auto scene) {
+            const auto family = waiting(*scene, OnParentFailure::deliver);
+            scene->clock.advance(40s);
+            world.spawn("poller", [=] { scene->broker->poll(); });
+            world.spawn("closer", [=] {
+                scene->say(std::to_string(scene->broker->close().blocked) + " blocked");
+            });
+            world.finally([=] {
+                family->other.reset();
+                scene->finish(true);
+            });
+        },
+        {"0 blocked"}, interrupted);
+}
+
+TEST_CASE("a purge returns when the children of the purged were judged, whoever began [5.4]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto family = waiting(*scene, OnParentFailure::hold);
+            world.spawn("holder", [=] { scene->held[0].reject(); });
+            world.spawn("purger", [=] {
+                if (scene->queue->dead_letters().purge() == 0) { return; }
+                scene->say(where(*scene->broker, family->child));
+            });
+            world.finally([=] {
+                family->other.reset();
+                scene->finish(true);
+            });
+        },
+        {"dead", ""}, interrupted);
+}
+
+TEST_CASE("after an ack its own thread finds the child, whoever told it last [5.4]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto family = waiting(*scene, OnParentFailure::hold);
+            world.spawn("holder", [=] { scene->held[0].reject(); });
+            world.spawn("redriver", [=] {
+                if (!scene->queue->dead_letters().redrive(family->parent)) { return; }
+                scene->queue->try_fetch()->ack();
+                scene->say(family->other->try_fetch() ? "got" : "nothing");
+            });
+            world.finally([=] {
+                family->other.reset();
+                scene->finish(true);
+            });
+        },
+        {"got", ""}, interrupted);
+}
+
+TEST_CASE("a gate changes before the close of its broker, or not at all [7.5]") {
+    for (const bool fails : {false, true}) {
+        every_schedule(
+            {},
+            [=](World& world, auto scene) {
+                const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+                gate->emplace(scene->broker->gate());
+                const MessageId id = (*gate)->id();
+                world.spawn("owner", [=] {
+                    const auto done = fails ? (*gate)->fail() : (*gate)->count_down();
+                    scene->say(done ? "done" : "closed");
+                });
+                world.spawn("closer", [=] {
+                    scene->broker->close();
+                    scene->say(of_gate(*scene->broker, id));
+                });
+                world.finally([=] {
+                    scene->say(of_gate(*scene->broker, id));
+                    gate->reset();
+                    scene->finish(true);
+                });
+            },
+            {std::string{"done; "} + (fails ? "failed" : "completed") + " settled; " +
+                 (fails ? "failed" : "completed") + " settled",
+             "closed; failed shut; failed shut"},
+            interrupted);
+    }
+}

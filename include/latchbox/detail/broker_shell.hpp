@@ -10,6 +10,7 @@
 
 #include "latchbox/detail/cascade.hpp"
 #include "latchbox/detail/issuers.hpp"
+#include "latchbox/detail/turns.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -70,33 +71,16 @@ public:
         // The one place that asks whether something is due; a doubt is settled exactly. [4.3]
         if (time.is_due(moment.latest)) {
             if (!moment.exact()) { moment = time.now(); }
-            catch_up(moment.now);
+            turns_.catch_up(*this, moment.now);
         }
         return moment;
     }
-    // One thread at a time takes all queues from one due instant to the next, so that none runs
-    // ahead of another. Bodies are destroyed and waiters woken between the turns, without a lock.
-    void catch_up(Instant now) noexcept {
-        for (bool more = true; more;) {
-            After after;
-            Reference<Shell> queue;
-            {
-                Lock turn{turns_};
-                auto first = time.first_due(now);
-                more = static_cast<bool>(first.queue);
-                if (more) { first.queue->let_time_act(first.first, first.limit, now, after); }
-                queue = std::move(first.queue);
-            }
-            if (more) { queue->act_on(after); }
-        }
-    }
-
     // All that is due; and when something is due next, exactly: what the timekeeper was told may
     // be settled by now.
     Instant poll() noexcept {
         while (!is_closed()) {
             const Instant now = arrive(true).now;
-            const auto first = time.first_due(Instant::never());
+            const auto first = time.first();
             if (!first.queue) { break; }
             if (first.queue->confirm_due(first.first) && now < first.first.at) {
                 return first.first.at;
@@ -329,7 +313,7 @@ private:
 
     typename Platform::template Atomic<std::uint8_t> mode_{open};
     typename Platform::template Atomic<std::uint32_t> handles_{1};
-    typename Platform::Mutex turns_;
+    Turns<Msg, Platform> turns_;
     typename Platform::Mutex names_;
     std::map<std::string, Shell*, std::less<>> by_name_ LATCHBOX_GUARDED_BY(names_);
     // Queues that were removed, too, as long as something is leased.

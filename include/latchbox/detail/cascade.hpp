@@ -17,27 +17,41 @@ template <class Msg, class Platform> class Cascade {
 public:
     using Broker = BrokerShell<Msg, Platform>;
     using Shell = QueueShell<Msg, Platform>;
+    using After = Aftermath<Msg, Platform>;
     using Work = LatchBoard::Work;
 
     // Returns when all of it is done, that which comes of it included. `moment` is when the latches
     // were set: it can judge whether a wait is over.
     static void carry_out(Broker& broker, Work& work, const Moment& moment) noexcept {
-        LatchBoard::Batch batch;
-        Work more;
-        tell(broker, work, moment.now);
-        while (next_batch(broker, work, more, batch)) {
-            const Reference<Shell> queue =
-                batch.count != 0 ? broker.find(batch.queue) : Reference<Shell>{};
-            if (!queue) { continue; }  // removed, and its messages with it
-            Aftermath<Msg, Platform> after;
-            Judging<Msg, Platform>::judge(*queue, batch, moment, after);
-            if (after.latched) {
-                more = after.latched->work;
-                after.latched.reset();
-                tell(broker, more, moment.now);
-            }
-            queue->act_on(after);
+        for (tell(broker, work, moment.now); !work.empty(); tell(broker, work, moment.now)) {
+            Reference<Shell> queue;
+            After after;
+            step(broker, work, moment, queue, after);
+            if (queue) { queue->act_on(after); }
         }
+    }
+
+    // A bounded part of the work: judges some children of one `queue`. What is left to do then
+    // without a lock is in `after`. Once closed nothing is left to do.
+    static void step(Broker& broker, Work& work, const Moment& moment, Reference<Shell>& queue,
+                     After& after) noexcept {
+        LatchBoard::Batch batch;
+        {
+            Lock lock{broker.latches.mutex};
+            if (broker.is_closed()) { broker.latches.board.drop(work); }
+            broker.latches.board.next(work, batch);
+        }
+        if (batch.count != 0) { queue = broker.find(batch.queue); }
+        if (!queue) { return; }  // removed, and its messages with it
+        Judging<Msg, Platform>::judge(*queue, batch, moment, after);
+        if (after.latched) { absorb(broker, work, after); }
+    }
+
+    // The latches that were set are for `work` to see to.
+    static void absorb(Broker& broker, Work& work, After& after) noexcept {
+        Lock lock{broker.latches.mutex};
+        broker.latches.board.append(work, after.latched->work);
+        after.latched.reset();
     }
 
     // Wakes those who slept for a latch. A wait that is over at `now` is over, even if its thread
@@ -49,19 +63,6 @@ public:
             waiter.late = waiter.until <= now;
             broker.time.finish(waiter.sleep);
         }
-    }
-
-private:
-    // The next children to be judged; `more` is taken over into the work. Once closed nothing is
-    // left to do.
-    [[nodiscard]] static bool next_batch(Broker& broker, Work& work, Work& more,
-                                         LatchBoard::Batch& batch) noexcept {
-        if (work.empty() && more.empty()) { return false; }
-        Lock lock{broker.latches.mutex};
-        LatchBoard& board = broker.latches.board;
-        board.append(work, std::exchange(more, {}));
-        if (broker.is_closed()) { board.drop(work); }
-        return board.next(work, batch);
     }
 };
 

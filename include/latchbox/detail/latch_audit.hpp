@@ -49,7 +49,7 @@ private:
                 return "a gate that is open or shut against its count";
             }
         }
-        useful_ += !decided || latch.listed || latch.first != none || in_hand ? 1U : 0U;
+        useful_ += !decided || latch.works != 0 || latch.first != none || in_hand ? 1U : 0U;
         if (latch.first == none && latch.last != none) { return "the last child without a first"; }
         if (const char* broken = children(at, latch)) { return broken; }
         const Onlooker* before = nullptr;
@@ -80,7 +80,7 @@ private:
         if (latch.first != none && before != latch.last) { return "children out of line"; }
         if (closed_ || latch.cursor == none) { return nullptr; }
         if (noted) { return "a cursor that points at no child"; }
-        return latch.listed ? nullptr : "children to take note, and nobody's work";
+        return latch.works != 0 ? nullptr : "children to take note, and nobody's work";
     }
 
     const char* wait(std::uint32_t at) noexcept {

@@ -39,7 +39,10 @@ public:
     struct Latch {
         MessageId id;
         LatchState state = LatchState::pending;
-        bool listed = false;      // in somebody's work
+        bool listed = false;      // in the chain of some work
+        std::uint32_t works = 0;  // that have it in hand
+        std::uint64_t owner = 0;  // the one that has to see to the children; 0: none has to
+        std::uint64_t chain = 0;  // the one in whose chain it is listed
         std::uint32_t asked = 0;  // handles of it
         std::uint32_t gate = none;
         std::uint32_t first = none;  // edge to the child that came first
@@ -75,15 +78,22 @@ public:
         std::uint32_t next = none;
     };
     // What is left to do after latches were set: whose children have to take note, which waits have
-    // no child any more, who slept for it. Chains through the things themselves.
+    // no child any more, who slept for it. Chains through the things themselves; but a latch that
+    // stands in the chain of another work already is taken over from there. Who sets a latch last
+    // sees to its children, so that all is done when his call returns. (If he takes over more than
+    // `most_taken` at once, those beyond it are left to the other.)
     struct Work {
+        static constexpr std::size_t most_taken = 8;
+        std::uint64_t owner = 0;     // drawn with the first latch
         std::uint32_t first = none;  // latches
         std::uint32_t last = none;
         std::uint32_t left = none;  // waits
+        std::uint32_t taken = 0;
+        std::uint32_t take[most_taken] = {};
         Onlooker* told = nullptr;
 
         [[nodiscard]] bool empty() const noexcept {
-            return (first & left) == none && told == nullptr;
+            return (first & left) == none && taken == 0 && told == nullptr;
         }
     };
     // Children of one queue that have to be judged.
@@ -140,6 +150,7 @@ public:
     void hold_gate(std::uint32_t at) noexcept { ++gates[latches[at].gate].handles; }
     // These have no effect on a gate that is decided. The last two say whether it failed by that.
     void count_down(std::uint32_t at, std::uint32_t by, Work& work) noexcept;
+    [[nodiscard]] bool is_closed() const noexcept { return closed_; }
     bool fail_gate(std::uint32_t at, const Reason& reason, Work& work) noexcept;
     bool let_go_of_gate(std::uint32_t at, Work& work) noexcept;
 
@@ -214,6 +225,11 @@ private:
         return batch.count == 0 ||
                (batch.count < Batch::most && batch.queue == IdParts::issuer(child));
     }
+    // The children of this latch are for `work` to see to.
+    void take_over(std::uint32_t at, Work& work) noexcept;
+    void lay_down(std::uint32_t at, const Work& work) noexcept;
+    // Sees to children of one latch that `work` owns: false if there are more.
+    bool walk(std::uint32_t at, const Work& work, int& steps, Batch& batch) noexcept;
     // The child of one edge takes note, and is to be judged if that lets it go or die.
     void note(std::uint32_t edge, Batch& batch) noexcept;
     void take_note(std::uint32_t at) noexcept;
@@ -225,6 +241,7 @@ private:
     void drop_if_useless(std::uint32_t at) noexcept;
 
     bool closed_ = false;
+    std::uint64_t owners_ = 0;  // how many works there were
 };
 
 }  // namespace detail

@@ -21,13 +21,26 @@ inline void LatchBoard::set(std::uint32_t at, LatchState state, Work& work) noex
     latch.state = state;
     latch.cursor = latch.first;
     if (state != LatchState::pending) { tell_onlookers(latch, work); }
-    if (!latch.listed && latch.first != none) {
+    if (latch.first != none) { take_over(at, work); }
+    drop_if_useless(at);
+}
+
+inline void LatchBoard::take_over(std::uint32_t at, Work& work) noexcept {
+    Latch& latch = latches[at];
+    if (work.owner == 0) { work.owner = ++owners_; }
+    if (latch.owner == work.owner) { return; }
+    if (latch.listed) {
+        if (work.taken == Work::most_taken) { return; }
+        work.take[work.taken++] = at;
+    } else {
         latch.listed = true;
+        latch.chain = work.owner;
         latch.next = none;
         (work.first == none ? work.first : latches[work.last].next) = at;
         work.last = at;
     }
-    drop_if_useless(at);
+    latch.owner = work.owner;
+    ++latch.works;
 }
 
 inline void LatchBoard::look_on(std::uint32_t at, Onlooker& onlooker) noexcept {
@@ -65,14 +78,14 @@ inline MessageId LatchBoard::make_gate(std::uint32_t issuer, std::uint64_t numbe
 
 inline void LatchBoard::count_down(std::uint32_t at, std::uint32_t by, Work& work) noexcept {
     Latch& latch = latches[at];
-    if (latch.state != LatchState::pending) { return; }
+    if (latch.state != LatchState::pending || closed_) { return; }
     std::uint32_t& count = gates[latch.gate].count;
     count -= by < count ? by : count;
     if (count == 0) { set(at, LatchState::completed, work); }
 }
 
 inline bool LatchBoard::fail_gate(std::uint32_t at, const Reason& reason, Work& work) noexcept {
-    if (latches[at].state != LatchState::pending) { return false; }
+    if (latches[at].state != LatchState::pending || closed_) { return false; }
     gates[latches[at].gate].reason = reason;
     set(at, LatchState::failed, work);
     return true;
@@ -143,21 +156,65 @@ inline bool LatchBoard::next(Work& work, Batch& batch) noexcept {
             waits.give(std::exchange(work.left, wait.next));
         }
     }
+    while (work.taken != 0) {
+        const std::uint32_t at = work.take[work.taken - 1];
+        if (!walk(at, work, steps, batch)) { return true; }
+        --work.taken;
+        lay_down(at, work);
+    }
     while (work.first != none) {
-        Latch& latch = latches[work.first];
-        for (; latch.cursor != none; --steps) {
-            const MessageId& child = waits[edges[latch.cursor].wait].child;
-            if (steps <= 0 || !fits(batch, child)) { return true; }
-            note(std::exchange(latch.cursor, edges[latch.cursor].next_child), batch);
-        }
-        latch.listed = false;
-        const std::uint32_t done = std::exchange(work.first, latch.next);
-        drop_if_useless(done);
+        const std::uint32_t at = work.first;
+        if (!walk(at, work, steps, batch)) { return true; }
+        latches[at].listed = false;
+        work.first = latches[at].next;
+        lay_down(at, work);
     }
     return batch.count != 0;
 }
 
+inline bool LatchBoard::walk(std::uint32_t at, const Work& work, int& steps,
+                             Batch& batch) noexcept {
+    Latch& latch = latches[at];
+    if (latch.owner != work.owner) { return true; }  // somebody else's by now
+    for (; latch.cursor != none; --steps) {
+        const MessageId& child = waits[edges[latch.cursor].wait].child;
+        if (steps <= 0 || !fits(batch, child)) { return false; }
+        note(std::exchange(latch.cursor, edges[latch.cursor].next_child), batch);
+    }
+    return true;
+}
+
+// The work is done with it, or it is another's.
+inline void LatchBoard::lay_down(std::uint32_t at, const Work& work) noexcept {
+    Latch& latch = latches[at];
+    if (latch.owner == work.owner) { latch.owner = 0; }
+    --latch.works;
+    drop_if_useless(at);
+}
+
 inline void LatchBoard::append(Work& work, const Work& more) noexcept {
+    if (more.told != nullptr) {
+        Onlooker* last = more.told;
+        while (last->next != nullptr) { last = last->next; }
+        last->next = std::exchange(work.told, more.told);
+    }
+    if (work.owner == 0) { work.owner = more.owner; }
+    for (std::uint32_t at = more.first; at != none; at = latches[at].next) {
+        latches[at].chain = work.owner;
+        if (latches[at].owner == more.owner) { latches[at].owner = work.owner; }
+    }
+    for (std::uint32_t i = 0; i < more.taken; ++i) {
+        const std::uint32_t at = more.take[i];
+        const bool room = work.taken < Work::most_taken;
+        if (latches[at].owner == more.owner) {
+            latches[at].owner = room ? work.owner : latches[at].chain;
+        }
+        if (room) {
+            work.take[work.taken++] = at;
+        } else {
+            --latches[at].works;
+        }
+    }
     if (more.first != none) {
         (work.first == none ? work.first : latches[work.last].next) = more.first;
         work.last = more.last;
@@ -172,7 +229,9 @@ inline void LatchBoard::append(Work& work, const Work& more) noexcept {
 inline void LatchBoard::drop(Work& work) noexcept {
     for (; work.first != none; work.first = latches[work.first].next) {
         latches[work.first].listed = false;
+        --latches[work.first].works;
     }
+    for (; work.taken != 0; --work.taken) { --latches[work.take[work.taken - 1]].works; }
     work.left = none;
 }
 
@@ -242,7 +301,7 @@ inline void LatchBoard::tell_onlookers(Latch& latch, Work& work) noexcept {
 inline void LatchBoard::drop_if_useless(std::uint32_t at) noexcept {
     const Latch& latch = latches[at];
     const bool decided = latch.state == LatchState::completed || latch.state == LatchState::failed;
-    if (!decided || latch.listed || latch.first != none || latch.asked != 0) { return; }
+    if (!decided || latch.works != 0 || latch.first != none || latch.asked != 0) { return; }
     if (latch.gate != none) {
         if (gates[latch.gate].handles != 0) { return; }
         gates.give(latch.gate);

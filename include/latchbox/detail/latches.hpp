@@ -88,13 +88,16 @@ public:
         Lock lock{mutex};
         return note_failure(id, board.let_go_of_gate(board.find_gate(id), work), Cause::abandoned);
     }
-    void count_down(const MessageId& id, std::uint32_t by, LatchBoard::Work& work) noexcept {
+    // Both false once closed: it has no effect any more.
+    bool count_down(const MessageId& id, std::uint32_t by, LatchBoard::Work& work) noexcept {
         Lock lock{mutex};
         board.count_down(board.find_gate(id), by, work);
+        return !board.is_closed();
     }
-    void fail_gate(const MessageId& id, const Reason& reason, LatchBoard::Work& work) noexcept {
+    bool fail_gate(const MessageId& id, const Reason& reason, LatchBoard::Work& work) noexcept {
         Lock lock{mutex};
         note_failure(id, board.fail_gate(board.find_gate(id), reason, work), Cause::failed);
+        return !board.is_closed();
     }
 
     const std::uint32_t issuer;  // of gates

@@ -158,6 +158,13 @@ public:
         const Due limit = due_.size() > 1 && due_.second().due < end ? due_.second().due : end;
         return {Reference<Queue>::to(*queues_[due_.front().item]), due_.front().key.due, limit};
     }
+    // The queue that has something to do next, whenever that is.
+    [[nodiscard]] Turn first() noexcept {
+        Lock lock{mutex_};
+        if (due_.empty()) { return {}; }
+        const Due& due = due_.front().key.due;
+        return {Reference<Queue>::to(*queues_[due_.front().item]), due, due};
+    }
     [[nodiscard]] Instant next_due() const noexcept {
         return Instant{Duration::nanoseconds(next_due_.load(std::memory_order_acquire))};
     }
