@@ -2,7 +2,10 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "latchbox/detail/cascade.hpp"
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <thread>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -81,6 +84,40 @@ TEST_CASE_FIXTURE(Cascading, "once closed nothing is judged any more [7.5]") {
     Cascade::carry_out(shell, work, {});
     CHECK(work.empty());
     CHECK(one.stats().blocked == 1);
+}
+
+// Each look at it takes a millisecond.
+class SlowClock final : public latchbox::Clock {
+public:
+    [[nodiscard]] latchbox::Instant now() noexcept override {
+        return latchbox::Instant{} + 1ms * ++looks_;
+    }
+    [[nodiscard]] std::int64_t looks() const noexcept { return looks_; }
+
+private:
+    std::atomic<std::int64_t> looks_{0};
+};
+
+TEST_CASE("a lease that a long cascade grants counts from when it is granted [4.3] [5.5]") {
+    SlowClock clock;
+    latchbox::Broker<int> broker{{.clock = &clock}};
+    const auto many = broker.queue("many");
+    const auto last = broker.queue("last", {.lease = 2s});
+    const auto gate = broker.gate();
+    for (int i = 0; i < 3'200; ++i) { many.publish(i, {.parents = {gate.id()}}).value(); }
+    last.publish(1, {.parents = {gate.id()}}).value();
+    latchbox::Instant deadline;
+    std::thread waiter{[&] { deadline = last.fetch()->deadline(); }};
+    // Once it waits it looks no more: the only one that does is this thread.
+    for (std::int64_t looks = -1; looks != clock.looks();) {
+        looks = clock.looks();
+        for (int i = 0; i < 1'000; ++i) { std::this_thread::yield(); }
+    }
+    const latchbox::Instant before = clock.now();
+    gate.count_down();
+    waiter.join();
+    // A hundred batches before it, and a look at the clock for each.
+    CHECK(deadline >= before + 90ms + 2s);
 }
 
 }  // namespace

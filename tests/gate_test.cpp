@@ -381,4 +381,21 @@ TEST_CASE("a gate is usable without threads [5.8]") {
     support::check_sound(q);
 }
 
+TEST_CASE(
+    "a gate in hand is known as a parent, whatever was forgotten of other gates [5.2] [5.8]") {
+    latchbox::Broker<int> broker;
+    const auto queue = broker.queue("queue");
+    const auto open = broker.gate();
+    const auto failed = broker.gate();
+    open.count_down();
+    failed.fail("no");
+    for (int i = 0; i < 65'540; ++i) { broker.gate().fail(); }
+    const auto ready = queue.publish(1, {.parents = {open.id()}});
+    const auto dead = queue.publish(2, {.parents = {failed.id()}});
+    REQUIRE(ready);
+    REQUIRE(dead);
+    CHECK(broker.explain(*ready).state == latchbox::MessageState::ready);
+    CHECK(broker.explain(*dead).reason.parent() == failed.id());
+}
+
 }  // namespace

@@ -26,7 +26,8 @@ using Issuers = latchbox::detail::Issuers<Queue>;
 void insert(Issuers& issuers, Queue& queue) {
     auto one = Issuers::make(queue);
     issuers.insert(one);
-    CHECK(one.empty());
+    CHECK(one.queues.empty());
+    CHECK(one.removed.empty());
 }
 
 // What a queue that issued `drawn` knows when it goes: its second message has failed.
@@ -61,7 +62,7 @@ TEST_CASE("a queue that is removed leaves what it knows, and is found no more [5
     for (Queue& queue : queues) { insert(issuers, queue); }
     Issued issued = history(3);
     CHECK(issuers.past(2, 2).state == MessageState::never_issued);  // ask the queue
-    CHECK(issuers.outlive(2, issued).empty());
+    CHECK(issuers.outlive(2, issued).removed.empty());
     CHECK(issuers.find(2) == nullptr);
     CHECK(issuers.after(1) == &queues[2]);
     CHECK(issuers.past(2, 2).state == MessageState::failed);
@@ -82,7 +83,7 @@ TEST_CASE("of removed queues as much is kept as the bound allows, the first goes
         for (std::size_t i = 0; i < 5; ++i) {
             Issued issued = history(3);
             const auto forgotten = issuers.outlive(queues[i].at, issued);
-            CHECK(forgotten.size() == (i >= kept ? 1U : 0U));
+            CHECK(forgotten.removed.size() == (i >= kept ? 1U : 0U));
             for (std::size_t j = 0; j <= i; ++j) {
                 const bool known = j + kept > i;
                 CHECK(issuers.past(queues[j].at, 3).state ==
@@ -99,19 +100,19 @@ TEST_CASE("one heavy queue may make several forgotten, and itself at last [4.12]
     for (Queue& queue : queues) { insert(issuers, queue); }
     for (std::uint32_t number = 1; number <= 3; ++number) {
         Issued issued = history(3);
-        CHECK(issuers.outlive(number, issued).empty());
+        CHECK(issuers.outlive(number, issued).removed.empty());
     }
     Issued heavy = history(3, 64);
-    CHECK(issuers.outlive(4, heavy).size() == 2);
+    CHECK(issuers.outlive(4, heavy).removed.size() == 2);
     CHECK(issuers.past(4, 2).state == MessageState::failed);
     Issued heavier = history(3, 85);
-    CHECK(issuers.outlive(5, heavier).size() == 3);
+    CHECK(issuers.outlive(5, heavier).removed.size() == 3);
     CHECK(issuers.past(5, 2).state == MessageState::never_issued);
     // And all begins anew.
     Queue later{6};
     insert(issuers, later);
     Issued issued = history(3);
-    CHECK(issuers.outlive(6, issued).empty());
+    CHECK(issuers.outlive(6, issued).removed.empty());
     CHECK(issuers.past(6, 2).state == MessageState::failed);
 }
 

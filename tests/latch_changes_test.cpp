@@ -9,6 +9,10 @@
 
 #include <doctest/doctest.h>
 
+#include "latchbox/detail/latch_audit.hpp"
+
+#include "support/choices.hpp"
+
 #include "support/bare_board.hpp"
 
 // What happens on a latch board: single steps first, then whole graphs beside a naive one.
@@ -956,6 +960,81 @@ TEST_CASE("a child of very many parents that come and go takes each note in one 
         CHECK(judged == 1);
         CHECK(b.board.is_over(wait));
         CHECK(b.sound());
+    }
+}
+
+// Three threads' works over one board, taking latches over from each other, more than they can take
+// at once: in the end every child has taken note of every parent.
+TEST_CASE("however works take over from each other, no child is left uninformed [5.4]") {
+    using Board = latchbox::detail::LatchBoard;
+    using latchbox::detail::IdParts;
+    for (const std::uint32_t parents : {3U, 12U, 24U}) {
+        for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+            support::Seeded choices{seed};
+            Board board;
+            const auto grow = [](auto& pool, std::size_t wanted) {
+                while (!pool.has_room(wanted)) {
+                    auto chunk = pool.make(pool.next_chunk());
+                    pool.adopt(chunk);
+                }
+            };
+            grow(board.latches, parents);
+            grow(board.waits, 2 * parents);
+            grow(board.edges, 2 * parents * parents);
+            std::vector<std::uint32_t> latches;
+            std::vector<std::uint32_t> waits;
+            for (std::uint32_t i = 0; i < parents; ++i) {
+                latches.push_back(
+                    board.make(IdParts::message(1, i + 1, i), latchbox::LatchState::pending));
+                board.hold(latches.back());
+            }
+            for (std::uint32_t i = 0; i < 2 * parents; ++i) {
+                waits.push_back(board.begin(static_cast<latchbox::OnParentFailure>(i % 3)));
+                for (const std::uint32_t latch : latches) {
+                    if (choices.pick(parents) < 2) { board.link(waits.back(), latch); }
+                }
+                static_cast<void>(board.attach(waits.back(), IdParts::message(2, i + 1, i)));
+            }
+            Board::Work works[3];
+            Board::Work calls[3];  // what a call has set and not handed on yet
+            Board::Batch batch;
+            for (int step = 0; step < 300; ++step) {
+                const std::uint32_t i = choices.pick(3);
+                switch (choices.pick(5)) {
+                    case 0:
+                    case 1:
+                        for (std::uint32_t n = choices.pick(parents + 1); n != 0; --n) {
+                            const std::uint32_t at = latches[choices.pick(parents)];
+                            const bool dies =
+                                board.latches[at].state == latchbox::LatchState::pending;
+                            board.set(
+                                at,
+                                dies ? latchbox::LatchState::dead : latchbox::LatchState::pending,
+                                calls[i]);
+                        }
+                        break;
+                    case 2:
+                        board.append(works[i], calls[i]);
+                        calls[i] = {};
+                        break;
+                    default: static_cast<void>(board.next(works[i], batch)); break;
+                }
+            }
+            for (std::size_t i = 0; i < 3; ++i) { board.append(works[i], calls[i]); }
+            for (Board::Work& work : works) {
+                for (int steps = 0; !work.empty() && steps < 10'000; ++steps) {
+                    static_cast<void>(board.next(work, batch));
+                }
+                REQUIRE(work.empty());
+            }
+            for (const std::uint32_t wait : waits) {
+                for (std::uint32_t e = board.waits[wait].first; e != latchbox::detail::none;
+                     e = board.edges[e].next) {
+                    REQUIRE(board.edges[e].seen == board.latches[board.edges[e].latch].state);
+                }
+            }
+            REQUIRE(board.audit() == nullptr);
+        }
     }
 }
 

@@ -420,7 +420,7 @@ private:
     void check_message(const QueueCore& core, Slot slot, const model::Message& expected) {
         const Record& record = core.record(slot);
         expect(model_state(record.state) == expected.state, "C2: another state than in the model");
-        expect(record.place == expected.place + 1, "another place than in the model [4.4]");
+        expect(record.place == expected.place, "another place than in the model [4.4]");
         expect(record.priority == expected.priority, "another priority");
         if (record.history == latchbox::detail::none) {
             expect(expected.attempt == 0 && expected.expires == model::never, "no history");

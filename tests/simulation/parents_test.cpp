@@ -684,3 +684,30 @@ TEST_CASE("a gate changes before the close of its broker, or not at all [7.5]") 
             interrupted);
     }
 }
+
+TEST_CASE("explain makes no memory under a lock, however parents change meanwhile [5.9] [4.10]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId one = scene->queue->publish(Parcel{1}).value();
+            const MessageId two = scene->queue->publish(Parcel{2}).value();
+            const MessageId child =
+                (*other)
+                    ->publish(Parcel{3}, {.parents = {one, two},
+                                          .on_parent_failure = OnParentFailure::deliver})
+                    .value();
+            scene->queue->try_fetch()->reject();
+            world.spawn("asker", [=] {
+                scene->say(std::to_string(scene->broker->explain(child).parents.size()));
+            });
+            world.spawn("redriver",
+                        [=] { static_cast<void>(scene->queue->dead_letters().redrive(one)); });
+            world.finally([=] {
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {"1", "2"}, interrupted);
+}

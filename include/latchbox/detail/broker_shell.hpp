@@ -174,7 +174,7 @@ public:
     // Somebody waits for that: a drain, or a removed queue for its last lease.
     void became_idle(Shell& queue) noexcept {
         bool removed = false;
-        typename Issuers<Shell>::Map forgotten;
+        typename Issuers<Shell>::Maps forgotten;
         {
             Lock names{names_};
             rouse_drainers();

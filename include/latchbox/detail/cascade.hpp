@@ -22,12 +22,14 @@ public:
 
     // Returns when all of it is done, that which comes of it included. `moment` is when the latches
     // were set: it can judge whether a wait is over.
-    static void carry_out(Broker& broker, Work& work, const Moment& moment) noexcept {
+    static void carry_out(Broker& broker, Work& work, Moment moment) noexcept {
         for (tell(broker, work, moment.now); !work.empty(); tell(broker, work, moment.now)) {
             Reference<Shell> queue;
             After after;
             step(broker, work, moment, queue, after);
             if (queue) { queue->act_on(after); }
+            // Leases count from when they are granted, however long this takes.
+            if (!work.empty() && !broker.is_closed()) { moment.latest = broker.time.now().latest; }
         }
     }
 

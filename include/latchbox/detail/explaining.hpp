@@ -86,8 +86,7 @@ private:
         if (ties.line != none) { key = shell.core.key(slot).size(); }
         if (ties.wait == none) { return; }
         Lock lock{shell.broker->latches.mutex};
-        shell.broker->latches.board.each_parent(ties.wait,
-                                                [&](const MessageId&, LatchState) { ++parents; });
+        parents = shell.broker->latches.board.parents(ties.wait);
     }
     static void tell_held(Shell& shell, Slot slot, Explanation& said) noexcept LATCHBOX_UNCHECKED {
         const QueueCore& core = shell.core;

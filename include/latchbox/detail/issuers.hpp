@@ -17,73 +17,78 @@ namespace detail {
 // [5.2] Under the broker's lock of names; memory is made before, by `make`.
 template <class Queue> class Issuers {
 public:
-    struct Issuer {
-        Queue* queue = nullptr;
+    // What is left of a queue that was removed.
+    struct Removed {
         Issued past{0};
-        std::uint32_t next_removed = 0;
+        std::uint32_t next = 0;  // that was removed after it
     };
-    using Map = std::map<std::uint32_t, Issuer>;
+    struct Maps {
+        std::map<std::uint32_t, Queue*> queues;
+        std::map<std::uint32_t, Removed> removed;
+    };
 
     explicit Issuers(std::size_t most_weight = std::size_t{1} << 20) noexcept
         : most_weight_{most_weight} {}
 
-    // A map of one, for `insert`. May throw std::bad_alloc.
-    [[nodiscard]] static Map make(Queue& queue) {
-        Map one;
-        one[queue.number()].queue = &queue;
+    // For `insert`: the queue, and its place among the removed. May throw std::bad_alloc.
+    [[nodiscard]] static Maps make(Queue& queue) {
+        Maps one;
+        one.queues[queue.number()] = &queue;
+        one.removed[queue.number()];
         return one;
     }
-    void insert(Map& one) noexcept { issuers_.insert(one.extract(one.begin())); }
+    void insert(Maps& one) noexcept {
+        maps_.queues.insert(one.queues.extract(one.queues.begin()));
+        spare_.insert(one.removed.extract(one.removed.begin()));
+    }
 
     [[nodiscard]] Queue* find(std::uint32_t number) const noexcept {
-        const auto at = issuers_.find(number);
-        return at != issuers_.end() ? at->second.queue : nullptr;
+        const auto at = maps_.queues.find(number);
+        return at != maps_.queues.end() ? at->second : nullptr;
     }
     // The queue with the least number above `number`, or nullptr: numbers follow the order in which
     // queues were made.
     [[nodiscard]] Queue* after(std::uint32_t number) const noexcept {
-        auto at = issuers_.upper_bound(number);
-        while (at != issuers_.end() && at->second.queue == nullptr) { ++at; }
-        return at != issuers_.end() ? at->second.queue : nullptr;
+        const auto at = maps_.queues.upper_bound(number);
+        return at != maps_.queues.end() ? at->second : nullptr;
     }
     // How it went with a message of a queue that was removed: never_issued if there was none such.
     [[nodiscard]] Issued::Past past(std::uint32_t number, std::uint64_t message) const noexcept {
-        const auto at = issuers_.find(number);
-        const bool removed = at != issuers_.end() && at->second.queue == nullptr;
-        return removed ? at->second.past.past(message)
-                       : Issued::Past{MessageState::never_issued, Cause::none};
+        const auto at = maps_.removed.find(number);
+        return at != maps_.removed.end() ? at->second.past.past(message)
+                                         : Issued::Past{MessageState::never_issued, Cause::none};
     }
 
     // The queue goes, what it issued stays known. Returns what is forgotten for that, to be
     // destroyed without the lock.
-    [[nodiscard]] Map outlive(std::uint32_t number, Issued& issued) noexcept {
-        Issuer& issuer = issuers_.find(number)->second;
-        issuer.queue = nullptr;
-        issuer.past = issued.hand_over();
-        weight_ += weight(issuer);
-        (first_removed_ == 0 ? first_removed_ : issuers_.find(last_removed_)->second.next_removed) =
-            number;
-        last_removed_ = number;
-        Map forgotten;
+    [[nodiscard]] Maps outlive(std::uint32_t number, Issued& issued) noexcept {
+        Maps forgotten;
+        forgotten.queues.insert(maps_.queues.extract(number));
+        const auto at = maps_.removed.insert(spare_.extract(number)).position;
+        at->second.past = issued.hand_over();
+        weight_ += weight(at->second);
+        (first_ == 0 ? first_ : maps_.removed.find(last_)->second.next) = number;
+        last_ = number;
         while (weight_ > most_weight_) {
-            const auto first = issuers_.find(first_removed_);
-            first_removed_ = first->second.next_removed;
+            const auto first = maps_.removed.find(first_);
+            first_ = first->second.next;
             weight_ -= weight(first->second);
-            forgotten.insert(issuers_.extract(first));
+            forgotten.removed.insert(maps_.removed.extract(first));
         }
         return forgotten;
     }
     // At the end of the broker, when nobody asks any more.
-    void erase(std::uint32_t number) noexcept { issuers_.erase(number); }
+    void erase(std::uint32_t number) noexcept { maps_.queues.erase(number); }
 
 private:
     // What remembering it takes: its failures, and a flat rate.
-    static std::size_t weight(const Issuer& issuer) noexcept { return issuer.past.room() + 16; }
+    static std::size_t weight(const Removed& removed) noexcept { return removed.past.room() + 16; }
 
     std::size_t most_weight_;
-    Map issuers_;
-    std::uint32_t first_removed_ = 0;  // a chain through Issuer::next_removed; 0: nobody
-    std::uint32_t last_removed_ = 0;
+    Maps maps_;
+    std::map<std::uint32_t, Removed> spare_;  // the places of queues that are there
+    std::uint32_t first_ = 0;                 // of the removed, through Removed::next; 0: none
+    std::uint32_t last_ = 0;
     std::size_t weight_ = 0;
 };
 

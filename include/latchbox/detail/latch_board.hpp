@@ -197,6 +197,14 @@ public:
         waits[at].next = work.left;
         work.left = at;
     }
+    // How many parents that have neither completed nor failed; once accepted it can only shrink.
+    [[nodiscard]] std::size_t parents(std::uint32_t at) const noexcept {
+        std::size_t count = 0;
+        for (std::uint32_t edge = waits[at].first; edge != none; edge = edges[edge].next) {
+            ++count;
+        }
+        return count;
+    }
     // Calls `tell(id, state)` for each parent that still matters to it, in the order given.
     template <class Tell> void each_parent(std::uint32_t at, Tell&& tell) const {
         const bool holds = waits[at].policy == OnParentFailure::hold;
@@ -227,6 +235,7 @@ private:
     }
     // The children of this latch are for `work` to see to.
     void take_over(std::uint32_t at, Work& work) noexcept;
+    void list(std::uint32_t at, Work& work) noexcept;
     void lay_down(std::uint32_t at, const Work& work) noexcept;
     // Sees to children of one latch that `work` owns: false if there are more.
     bool walk(std::uint32_t at, const Work& work, int& steps, Batch& batch) noexcept;

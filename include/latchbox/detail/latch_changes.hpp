@@ -29,18 +29,26 @@ inline void LatchBoard::take_over(std::uint32_t at, Work& work) noexcept {
     Latch& latch = latches[at];
     if (work.owner == 0) { work.owner = ++owners_; }
     if (latch.owner == work.owner) { return; }
-    if (latch.listed) {
-        if (work.taken == Work::most_taken) { return; }
+    if (!latch.listed) { return list(at, work); }
+    if (latch.chain == work.owner) {
+        latch.owner = work.owner;
+    } else if (work.taken != Work::most_taken) {
         work.take[work.taken++] = at;
+        latch.owner = work.owner;
+        ++latch.works;
     } else {
-        latch.listed = true;
-        latch.chain = work.owner;
-        latch.next = none;
-        (work.first == none ? work.first : latches[work.last].next) = at;
-        work.last = at;
+        latch.owner = latch.chain;
     }
-    latch.owner = work.owner;
+}
+
+inline void LatchBoard::list(std::uint32_t at, Work& work) noexcept {
+    Latch& latch = latches[at];
+    latch.listed = true;
+    latch.chain = latch.owner = work.owner;
+    latch.next = none;
     ++latch.works;
+    (work.first == none ? work.first : latches[work.last].next) = at;
+    work.last = at;
 }
 
 inline void LatchBoard::look_on(std::uint32_t at, Onlooker& onlooker) noexcept {
@@ -203,21 +211,19 @@ inline void LatchBoard::append(Work& work, const Work& more) noexcept {
         latches[at].chain = work.owner;
         if (latches[at].owner == more.owner) { latches[at].owner = work.owner; }
     }
-    for (std::uint32_t i = 0; i < more.taken; ++i) {
-        const std::uint32_t at = more.take[i];
-        const bool room = work.taken < Work::most_taken;
-        if (latches[at].owner == more.owner) {
-            latches[at].owner = room ? work.owner : latches[at].chain;
-        }
-        if (room) {
-            work.take[work.taken++] = at;
-        } else {
-            --latches[at].works;
-        }
-    }
     if (more.first != none) {
         (work.first == none ? work.first : latches[work.last].next) = more.first;
         work.last = more.last;
+    }
+    for (std::uint32_t i = 0; i < more.taken; ++i) {
+        const std::uint32_t at = more.take[i];
+        Latch& latch = latches[at];
+        --latch.works;
+        if (latch.owner == more.owner) {
+            latch.owner = 0;
+            take_over(at, work);
+        }
+        drop_if_useless(at);
     }
     if (more.left == none) { return; }
     std::uint32_t end = more.left;

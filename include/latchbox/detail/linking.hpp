@@ -146,11 +146,16 @@ private:
             Lock lock{broker_.latches.mutex};
             LatchBoard& board = broker_.latches.board;
             const std::uint32_t at = board.find_gate(gate);
-            const Issued::Past past = broker_.latches.gates.past(IdParts::number(gate));
-            const bool pending = at != none && board.latches[at].state == LatchState::pending;
-            if (!pending) {
+            if (at == none) {
+                const Issued::Past past = broker_.latches.gates.past(IdParts::number(gate));
                 lock.unlock();
                 return link_to_past(gate, past);
+            }
+            const LatchState state = board.latches[at].state;
+            if (state == LatchState::completed) { return Errc{}; }
+            if (state == LatchState::failed) {
+                each([&gate](LatchBoard& b, std::uint32_t wait) { b.lose(wait, gate); });
+                return Errc{};
             }
             if (board.edges.has_room(count_)) {
                 each([at](LatchBoard& b, std::uint32_t wait) { b.link(wait, at); });

@@ -22,7 +22,9 @@ public:
     // Returns when all is done that was due by `now`, in all queues, and what came of it. Bodies
     // are destroyed and waiters woken between the turns, without a lock.
     void catch_up(Broker& broker, Instant now) noexcept {
+        Instant lease_from = now;
         for (bool more = true; more;) {
+            bool caused = false;
             After after;
             Reference<Shell> queue;
             LatchBoard::Work told;
@@ -32,13 +34,17 @@ public:
                 if (caused_.empty()) {
                     more = take(broker, now, queue, after);
                 } else {
-                    Cascade<Msg, Platform>::step(broker, caused_, caused_at_, queue, after);
+                    const Moment moment{caused_at_.now, lease_from};
+                    Cascade<Msg, Platform>::step(broker, caused_, moment, queue, after);
                 }
                 told.told = std::exchange(caused_.told, nullptr);
                 told_at = caused_at_.now;
+                caused = !caused_.empty();
             }
             Cascade<Msg, Platform>::tell(broker, told, told_at);
             if (queue) { queue->act_on(after); }
+            // Leases count from when they are granted, however long this takes.
+            if (caused && !broker.is_closed()) { lease_from = broker.time.now().latest; }
         }
     }
 
