@@ -94,7 +94,7 @@ struct World {
     // Its parents do so.
     void let_go(Slot slot) {
         members.at(slot).held_back = table.history(slot).ties.held_back = false;
-        lines.let_go(table, slot);
+        lines.may_go(table, slot);
         naive_advance(members.at(slot).key);
     }
     // It dies or leaves; whose turn it is then.

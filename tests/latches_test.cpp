@@ -30,7 +30,7 @@ struct Gates {
         return latches.board.latches[latches.board.find_gate(id)].state;
     }
     [[nodiscard]] auto past(const MessageId& id) const {
-        return latches.gates.past(IdParts::number(id));
+        return latches.gates_issued.past(IdParts::number(id));
     }
 };
 
@@ -76,7 +76,7 @@ TEST_CASE_FIXTURE(Gates, "how a gate failed is remembered, and needs no memory t
     CHECK(latches.let_go_of_gate(abandoned, work));
     CHECK(past(abandoned).state == MessageState::failed);
     CHECK(past(abandoned).cause == Cause::abandoned);
-    CHECK(latches.gates.size() == 2);
+    CHECK(latches.gates_issued.size() == 2);
     CHECK(latches.board.gates.in_use() == 0);
 }
 
@@ -84,11 +84,11 @@ TEST_CASE_FIXTURE(Gates, "there is room for every gate held to fail, however man
     std::vector<MessageId> ids;
     for (int i = 0; i < 1'000; ++i) {
         ids.push_back(latches.make_gate(1));
-        CHECK(latches.gates.has_room(latches.board.gates.in_use()));
+        CHECK(latches.gates_issued.has_room(latches.board.gates.in_use()));
     }
     for (const MessageId& id : ids) { CHECK(latches.let_go_of_gate(id, work)); }
-    CHECK(latches.gates.size() == ids.size());
-    CHECK(latches.gates.sound());
+    CHECK(latches.gates_issued.size() == ids.size());
+    CHECK(latches.gates_issued.sound());
     CHECK(latches.board.latches.in_use() == 0);
 }
 

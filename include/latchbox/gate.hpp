@@ -17,7 +17,7 @@ inline namespace v0 {
 /// message, and `Broker::latch(gate.id())` waits for it. From `Broker::gate`; cheap to copy, and
 /// every copy is the same gate. When the last copy goes and the gate was not opened, it fails.
 /// Threads   Any member from any thread.
-/// Blocking  Never.
+/// Blocking  Never. The end of its last handle does what is due first, as any call.
 /// Errors    `closed` once the broker is, and of a moved-from handle. Never throws nor allocates.
 /// Lifetime  May outlive the broker. Where messages own gates, one falling with the other, their
 ///           destructors call each other as those of any chain of owners do.
@@ -33,7 +33,7 @@ public:
         return *this;
     }
     ~Gate() {
-        if (!broker_) { return; }
+        if (!broker_ || broker_->latches.let_go_of_one_of_many(id_)) { return; }
         change([this](auto& latches, auto& work) { latches.let_go_of_gate(id_, work); });
     }
 
@@ -72,7 +72,9 @@ private:
         const detail::Moment moment = broker->is_closed() ? detail::Moment{} : broker->arrive(true);
         detail::LatchBoard::Work work;
         act(broker->latches, work);
+        broker->time.begin_wait();
         broker->carry_out(work, moment);
+        broker->time.end_wait();
     }
 
     detail::Reference<Shell> broker_;

@@ -22,7 +22,7 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept;
 
 // Stands at the end of an id's text: one wrong digit, or two that changed places, must not name
 // another message, or one that a broker would take for completed. Modulo a prime, base 11.
-constexpr std::uint64_t check(std::string_view text) noexcept;
+constexpr std::uint64_t check_digits(std::string_view text) noexcept;
 }  // namespace detail
 
 /// Names a message for as long as the process runs; drawn when the message is accepted, never
@@ -45,7 +45,7 @@ public:
         std::uint64_t parts[4];
         if (!detail::read_numbers(text, 'm', parts, 4)) { return Errc::invalid_name; }
         if (parts[0] > 0xffffffffU || parts[2] > 0xffffffffU) { return Errc::invalid_name; }
-        if (parts[3] != detail::check(text.substr(0, text.rfind('-')))) {
+        if (parts[3] != detail::check_digits(text.substr(0, text.rfind('-')))) {
             return Errc::invalid_name;
         }
         MessageId id;
@@ -57,7 +57,7 @@ public:
     [[nodiscard]] friend std::string to_string(const MessageId& id) {
         std::string text = "m-" + std::to_string(id.issuer_) + '-' + std::to_string(id.number_) +
                            '-' + std::to_string(id.slot_);
-        const std::uint64_t check = detail::check(text);
+        const std::uint64_t check = detail::check_digits(text);
         return text.append("-").append(std::to_string(check));
     }
 
@@ -172,7 +172,7 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
     return h ^ (h >> 33);
 }
 
-constexpr std::uint64_t check(std::string_view text) noexcept {
+constexpr std::uint64_t check_digits(std::string_view text) noexcept {
     std::uint64_t sum = 0;
     for (const char c : text) {
         const bool digit = c >= '0' && c <= '9';

@@ -17,7 +17,8 @@ inline namespace v0 {
 /// was acked. From `Broker::latch`; cheap to copy.
 /// Threads   Any member from any thread.
 /// Blocking  `wait`, `wait_for`; nothing else.
-/// Lifetime  May outlive the broker. For as long as one handle of it lives, it is not forgotten.
+/// Lifetime  May outlive the broker. A handle goes on knowing how it ended, whatever the queue has
+///           forgotten by then.
 template <class Msg, class Platform> class Latch {
 public:
     using StopToken = typename Platform::StopToken;

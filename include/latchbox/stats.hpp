@@ -78,7 +78,7 @@ struct BrokerStats {
     std::size_t queues = 0;   ///< that exist now
     std::size_t gates = 0;    ///< that somebody holds or waits for
     std::size_t latches = 0;  ///< messages and gates that are, or were, asked for by somebody
-    std::size_t edges = 0;    ///< pairs of a message and a parent it waits for
+    std::size_t edges = 0;    ///< pairs of a held message and a parent that is pending or dead
     QueueStats messages = {};
 };
 

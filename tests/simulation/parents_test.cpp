@@ -711,3 +711,39 @@ TEST_CASE("explain makes no memory under a lock, however parents change meanwhil
         },
         {"1", "2"}, interrupted);
 }
+
+TEST_CASE("who fetches a child may destroy everything, and then the clock [4.8]") {
+    struct All {
+        std::optional<Clock> clock;
+        std::optional<Broker> broker;
+        std::vector<Queue> queues;
+        std::optional<Delivery> held;
+    };
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto all = std::make_shared<All>();
+            all->clock.emplace();
+            all->broker.emplace(latchbox::BrokerOptions{.clock = &*all->clock});
+            for (const char* const name : {"parent", "child", "other"}) {
+                all->queues.push_back(all->broker->queue(name));
+            }
+            const MessageId parent = all->queues[0].publish(Parcel{1}).value();
+            all->held.emplace(all->queues[0].try_fetch().value());
+            for (const std::size_t child : {1U, 2U}) {
+                static_cast<void>(all->queues[child].publish(Parcel{2}, {.parents = {parent}}));
+            }
+            world.spawn("holder", [=] { all->held->ack(); });
+            world.spawn("fetcher", [=] {
+                all->queues[1].fetch()->ack();
+                all->queues.clear();
+                all->broker.reset();
+                all->clock.reset();
+            });
+            world.finally([=] {
+                all->held.reset();
+                scene->finish(true);
+            });
+        },
+        {""}, interrupted);
+}

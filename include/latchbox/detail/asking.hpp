@@ -24,11 +24,11 @@ public:
         Reference<Broker> broker;
         MessageId id;
         std::uint32_t latch = none;
-        LatchState state = LatchState::pending;  // pending: unknown
+        std::optional<LatchState> state = {};  // none: nobody knows
 
         [[nodiscard]] Result<LatchState> answer() const noexcept {
-            if (state == LatchState::pending) { return Errc::unknown_message; }
-            return state;
+            if (!state) { return Errc::unknown_message; }
+            return *state;
         }
         void hold() const noexcept {
             if (latch == none) { return; }
@@ -44,7 +44,7 @@ public:
 
     // Makes the latch of a message that is held. May throw std::bad_alloc.
     [[nodiscard]] static Asked ask(Broker& broker, const MessageId& id) {
-        Asked asked{Reference<Broker>::to(broker), id, none, LatchState::pending};
+        Asked asked{Reference<Broker>::to(broker), id, none, std::nullopt};
         if (IdParts::issuer(id) == broker.latches.issuer) {
             ask_for_gate(asked);
             return asked;
@@ -118,16 +118,17 @@ private:
         if (asked.latch == none) { broker.latches.grow(&LatchBoard::latches); }
         return asked.latch != none;
     }
-    static LatchState state_of(const Issued::Past& past) noexcept {
+    static std::optional<LatchState> state_of(const Issued::Past& past) noexcept {
         if (past.state == MessageState::completed) { return LatchState::completed; }
-        return past.state == MessageState::failed ? LatchState::failed : LatchState::pending;
+        if (past.state == MessageState::failed) { return LatchState::failed; }
+        return std::nullopt;
     }
     static void ask_for_gate(Asked& asked) noexcept {
         auto& latches = asked.broker->latches;
         Lock lock{latches.mutex};
         asked.latch = latches.board.find_gate(asked.id);
         if (asked.latch != none) { return latches.board.hold(asked.latch); }
-        asked.state = state_of(latches.gates.past(IdParts::number(asked.id)));
+        asked.state = state_of(latches.gates_issued.past(IdParts::number(asked.id)));
     }
 };
 

@@ -90,7 +90,7 @@ public:
     }
 
     // What latches that were set mean for others. Who is told may destroy every handle: the caller
-    // keeps this alive.
+    // keeps this alive, and began a wait, so that the clock is, too.
     void carry_out(LatchBoard::Work& work, const Moment& moment) noexcept {
         Cascade<Msg, Platform>::carry_out(*this, work, moment);
     }

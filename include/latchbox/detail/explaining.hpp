@@ -12,7 +12,7 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// Where a message is, and why; and how it stands with a latch. [5.8] [5.9]
+// Where a message is, and why. [5.9]
 template <class Msg, class Platform> class Explaining {
 public:
     using Shell = QueueShell<Msg, Platform>;
@@ -67,7 +67,7 @@ private:
         const LatchBoard& board = broker.latches.board;
         const std::uint32_t gate = board.find_gate(said.id);
         if (gate == none) {
-            return tell_past(said, broker.latches.gates.past(IdParts::number(said.id)));
+            return tell_past(said, broker.latches.gates_issued.past(IdParts::number(said.id)));
         }
         switch (board.latches[gate].state) {
             case LatchState::pending: said.state = MessageState::shut; break;

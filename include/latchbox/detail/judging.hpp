@@ -99,7 +99,9 @@ private:
         LatchBoard& board = shell.broker->latches.board;
         const std::uint32_t wait = shell.core.ties(slot).wait;
         if (wait == none) { return; }
-        shell.core.judge(slot, board.verdict(wait), board.blame(wait), now, effects);
+        const Verdict verdict = board.verdict(wait);
+        const MessageId parent = verdict == Verdict::die ? board.blame(wait) : MessageId{};
+        shell.core.judge(slot, verdict, parent, now, effects);
         if (!board.is_over(wait)) { return; }
         board.end(wait);
         shell.core.forget_parents(slot);

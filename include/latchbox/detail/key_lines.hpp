@@ -95,7 +95,7 @@ public:
         advance(table, table.history(slot).ties.line);
     }
     // A member is not held back any more.
-    void let_go(Table& table, Slot slot) noexcept {
+    void may_go(Table& table, Slot slot) noexcept {
         if (table.history(slot).ties.stand == Ties::Stand::out) {
             join_again(table, slot);
         } else {

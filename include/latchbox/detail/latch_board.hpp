@@ -138,7 +138,7 @@ public:
     // --- gates -------------------------------------------------------------------------------
 
     MessageId make_gate(std::uint32_t issuer, std::uint64_t number, std::uint32_t count) noexcept;
-    // The gate with this id, or `none`: it is decided, and nobody has it in hand.
+    // The gate with this id; `none` if nobody has it in hand any more, or it never was one.
     [[nodiscard]] std::uint32_t find_gate(const MessageId& id) const noexcept {
         const std::uint32_t at = IdParts::slot(id);
         const bool there = at < latches.used() && latches[at].gate != none && latches[at].id == id;
@@ -153,6 +153,12 @@ public:
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
     bool fail_gate(std::uint32_t at, const Reason& reason, Work& work) noexcept;
     bool let_go_of_gate(std::uint32_t at, Work& work) noexcept;
+    bool let_go_of_one_of_many(std::uint32_t at) noexcept {
+        std::uint32_t& handles = gates[latches[at].gate].handles;
+        if (handles == 1) { return false; }
+        --handles;
+        return true;
+    }
 
     // --- children ----------------------------------------------------------------------------
 

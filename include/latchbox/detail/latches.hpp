@@ -62,7 +62,7 @@ public:
         Issued::Room room;
         for (;;) {
             Lock lock{mutex};
-            gates.adopt(room);
+            gates_issued.adopt(room);
             const std::size_t held = board.gates.in_use() + 1;
             if (!board.latches.has_room()) {
                 lock.unlock();
@@ -70,12 +70,12 @@ public:
             } else if (!board.gates.has_room()) {
                 lock.unlock();
                 grow(&LatchBoard::gates);
-            } else if (!gates.has_room(held)) {
-                const std::size_t wanted = gates.wanted(2 * held + 16);
+            } else if (!gates_issued.has_room(held)) {
+                const std::size_t wanted = gates_issued.wanted(2 * held + 16);
                 lock.unlock();
                 room = Issued::make(wanted);
             } else {
-                return board.make_gate(issuer, gates.draw(), count);
+                return board.make_gate(issuer, gates_issued.draw(), count);
             }
         }
     }
@@ -83,7 +83,12 @@ public:
         Lock lock{mutex};
         board.hold_gate(board.find_gate(id));
     }
-    // True if that was its last handle, and it had not been open.
+    // One handle less, unless it is the last: then false, and nothing has happened.
+    bool let_go_of_one_of_many(const MessageId& id) noexcept {
+        Lock lock{mutex};
+        return board.let_go_of_one_of_many(board.find_gate(id));
+    }
+    // The last handle. True if that made it fail.
     bool let_go_of_gate(const MessageId& id, LatchBoard::Work& work) noexcept {
         Lock lock{mutex};
         return note_failure(id, board.let_go_of_gate(board.find_gate(id), work), Cause::abandoned);
@@ -103,12 +108,12 @@ public:
     const std::uint32_t issuer;  // of gates
     typename Platform::Mutex mutex;
     LatchBoard board LATCHBOX_GUARDED_BY(mutex);
-    Issued gates LATCHBOX_GUARDED_BY(mutex){QueueOptions{}.outcome_memory};
+    Issued gates_issued LATCHBOX_GUARDED_BY(mutex){QueueOptions{}.outcome_memory};
 
 private:
     bool note_failure(const MessageId& id, bool failed, Cause cause) noexcept
         LATCHBOX_REQUIRES(mutex) {
-        if (failed) { gates.remember(IdParts::number(id), cause); }
+        if (failed) { gates_issued.remember(IdParts::number(id), cause); }
         return failed;
     }
 };

@@ -57,7 +57,7 @@ public:
         LatchBoard& board = broker_.latches.board;
         const std::uint32_t wait = pop();
         wishes.verdict = board.attach(wait, child);
-        wishes.parent = board.blame(wait);
+        wishes.parent = wishes.verdict == Verdict::die ? board.blame(wait) : MessageId{};
         wishes.wait = wait;
         if (!board.is_over(wait)) { return; }
         board.end(wait);
@@ -147,7 +147,7 @@ private:
             LatchBoard& board = broker_.latches.board;
             const std::uint32_t at = board.find_gate(gate);
             if (at == none) {
-                const Issued::Past past = broker_.latches.gates.past(IdParts::number(gate));
+                const Issued::Past past = broker_.latches.gates_issued.past(IdParts::number(gate));
                 lock.unlock();
                 return link_to_past(gate, past);
             }

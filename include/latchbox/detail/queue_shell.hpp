@@ -115,14 +115,17 @@ public:
         }
         give_back(static_cast<std::int64_t>(after.doomed_count));
     }
-    // The cascade goes on after others were woken, who may destroy every handle.
+    // The cascade goes on after others were woken, who may destroy every handle; the end of the
+    // broker, and of its clock, waits for it.
     void act_on_latches(After& after) noexcept {
         const auto broker_kept = broker;
         auto latched = *after.latched;
         after.latched.reset();
         if (!latched.exact) { latched.moment = broker->time.now(); }
+        broker_kept->time.begin_wait();
         act_on(after);
         broker_kept->carry_out(latched.work, latched.moment);
+        broker_kept->time.end_wait();
     }
     void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {

@@ -21,7 +21,7 @@ inline void QueueCore::judge(Slot slot, Verdict verdict, const MessageId& parent
     table_.history(slot).ties.held_back = false;
     take_out(slot);
     if (verdict == Verdict::die) { return bury(slot, Reason{parent}, effects); }
-    if (ties(slot).line != none) { lines_.let_go(table_, slot); }
+    if (ties(slot).line != none) { lines_.may_go(table_, slot); }
     put_in(slot, table_.history(slot).at);
 }
 
