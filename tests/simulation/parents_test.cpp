@@ -189,6 +189,163 @@ TEST_CASE("a child published beside the close of the broker is accepted or refus
         {"published; 1; failed", "closed; 0; failed"}, interrupted);
 }
 
+namespace {
+
+// The exits of a parent that nobody holds, or that dies: what the publisher of a child in another
+// queue may run beside.
+struct Exit {
+    const char* name;
+    QueueOptions options;
+    PublishOptions parent;
+    bool fetched;
+    void (*act)(Scene&, const MessageId&);
+    std::set<std::string> ways;  // how the parent and the child end
+};
+
+const Exit exits[] = {
+    {"popped",
+     {},
+     {},
+     false,
+     [](Scene& scene, const MessageId&) { static_cast<void>(scene.queue->pop()); },
+     {"completed ready"}},
+    {"taken",
+     {},
+     {},
+     true,
+     [](Scene& scene, const MessageId&) { static_cast<void>(scene.held[0].take()); },
+     {"completed ready"}},
+    {"cancelled",
+     {},
+     {},
+     false,
+     [](Scene& scene, const MessageId& id) { scene.queue->cancel(id); },
+     {"failed dead"}},
+    {"expired",
+     {},
+     {.expires_in = 10s},
+     false,
+     [](Scene& scene, const MessageId&) {
+         scene.clock.advance(10s);
+         scene.broker->poll();
+     },
+     {"failed dead"}},
+    {"expired in a consumer's hands",
+     {},
+     {.expires_in = 10s},
+     true,
+     [](Scene& scene, const MessageId&) {
+         scene.clock.advance(10s);
+         scene.held[0].release();
+     },
+     {"failed dead"}},
+    {"evicted",
+     {.capacity = 1, .overflow = Overflow::drop_oldest},
+     {},
+     false,
+     [](Scene& scene, const MessageId&) { static_cast<void>(scene.queue->publish(Parcel{7})); },
+     {"failed dead"}},
+    {"failed once too often",
+     {.max_failures = 1},
+     {},
+     true,
+     [](Scene& scene, const MessageId&) { scene.held[0].fail("no"); },
+     {"dead dead"}},
+    {"handed out once too often",
+     {.max_attempts = 1},
+     {},
+     true,
+     [](Scene& scene, const MessageId&) { scene.held[0].release(); },
+     {"dead dead"}},
+    {"dead, and not kept",
+     {.dead_capacity = 0},
+     {},
+     true,
+     [](Scene& scene, const MessageId&) { scene.held[0].reject(); },
+     {"failed dead"}},
+    {"dead, then purged",
+     {},
+     {},
+     true,
+     [](Scene& scene, const MessageId&) {
+         scene.held[0].reject();
+         scene.queue->dead_letters().purge();
+     },
+     {"failed dead"}},
+    {"dead, then taken",
+     {},
+     {},
+     true,
+     [](Scene& scene, const MessageId& id) {
+         scene.held[0].reject();
+         static_cast<void>(scene.queue->dead_letters().take(id));
+     },
+     {"failed dead"}},
+    // Who came while it was dead died of it.
+    {"dead, then redriven",
+     {},
+     {},
+     true,
+     [](Scene& scene, const MessageId& id) {
+         scene.held[0].reject();
+         static_cast<void>(scene.queue->dead_letters().redrive(id));
+     },
+     {"pending dead", "pending blocked"}},
+};
+
+}  // namespace
+
+TEST_CASE(
+    "whatever exit a parent takes beside the publish of a child, the child learns of it "
+    "[5.3] [5.4]") {
+    for (const Exit& exit : exits) {
+        CAPTURE(exit.name);
+        every_schedule(
+            exit.options,
+            [&exit](World& world, auto scene) {
+                const auto other = std::make_shared<std::optional<Queue>>();
+                other->emplace(scene->other());
+                const auto child = std::make_shared<std::optional<MessageId>>();
+                const MessageId parent = scene->queue->publish(Parcel{1}, exit.parent).value();
+                if (exit.fetched) { scene->held.push_back(scene->queue->try_fetch().value()); }
+                world.spawn("publisher", [=] {
+                    *child = (*other)->publish(Parcel{2}, {.parents = {parent}}).value();
+                });
+                world.spawn("beside", [=, &exit] { exit.act(*scene, parent); });
+                world.finally([=] {
+                    scene->say(text(scene->broker->latch(parent).state()));
+                    scene->say(where(*scene->broker, *child));
+                    other->reset();
+                    scene->finish(true);
+                });
+            },
+            exit.ways, interrupted);
+    }
+}
+
+TEST_CASE("two children of one parent are published beside its ack: both go [5.4]") {
+    every_schedule(
+        {},
+        [](World& world, auto scene) {
+            const auto other = std::make_shared<std::optional<Queue>>();
+            other->emplace(scene->other());
+            const MessageId parent = scene->queue->publish(Parcel{1}).value();
+            scene->held.push_back(scene->queue->try_fetch().value());
+            for (int i = 2; i < 4; ++i) {
+                world.spawn("publisher", [=] {
+                    static_cast<void>((*other)->publish(Parcel{i}, {.parents = {parent}}));
+                });
+            }
+            world.spawn("holder", [=] { scene->held[0].ack(); });
+            world.finally([=, &world] {
+                world.check((*other)->stats().ready == 2, "a child is left behind");
+                other->reset();
+                scene->finish(true);
+            });
+        },
+        {""}, three_preemptions);
+}
+
 // --- several parents, several children -----------------------------------------------------------
 
 TEST_CASE("two parents are acked at once: the child goes once [5.1]") {
