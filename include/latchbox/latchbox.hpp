@@ -13,6 +13,7 @@
 #include "latchbox/fwd.hpp"
 #include "latchbox/gate.hpp"
 #include "latchbox/ids.hpp"
+#include "latchbox/latch.hpp"
 #include "latchbox/manual_clock.hpp"
 #include "latchbox/options.hpp"
 #include "latchbox/platform.hpp"

@@ -22,7 +22,6 @@ public:
     // Returns when all is done that was due by `now`, in all queues, and what came of it. Bodies
     // are destroyed and waiters woken between the turns, without a lock.
     void catch_up(Broker& broker, Instant now) noexcept {
-        Instant lease_from = now;
         for (bool more = true; more;) {
             bool caused = false;
             After after;
@@ -34,7 +33,7 @@ public:
                 if (caused_.empty()) {
                     more = take(broker, now, queue, after);
                 } else {
-                    const Moment moment{caused_at_.now, lease_from};
+                    const Moment moment{caused_at_.now, now};
                     Cascade<Msg, Platform>::step(broker, caused_, moment, queue, after);
                 }
                 told.told = std::exchange(caused_.told, nullptr);
@@ -44,7 +43,7 @@ public:
             Cascade<Msg, Platform>::tell(broker, told, told_at);
             if (queue) { queue->act_on(after); }
             // Leases count from when they are granted, however long this takes.
-            if (caused && !broker.is_closed()) { lease_from = broker.time.now().latest; }
+            if (caused && !broker.is_closed()) { now = broker.time.now().now; }
         }
     }
 
