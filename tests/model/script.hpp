@@ -1313,6 +1313,7 @@ private:
         equal(stats.gates, expected.gates, "gates of the broker");
         equal(stats.edges, expected.edges, "edges of the broker");
         auto& latches = latchbox::detail::Access::shell(queues_.front()).broker->latches;
+        latchbox::detail::Lock lock{latches.mutex};
         if (const char* broken = latches.board.audit()) { expect(false, broken); }
         // Nobody is remembered whom nobody can ask for, or wait for, any more.
         expect(stats.latches <= expected.messages.held() + gates_.size() + latches_.size(),
