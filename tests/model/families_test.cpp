@@ -1666,13 +1666,35 @@ private:
     std::string broken_;
 };
 
+// The figures of all searches, told at the end.
+struct Sum {
+    std::uint64_t searches = 0;
+    std::uint64_t states = 0;
+    std::uint64_t transitions = 0;
+
+    Sum() = default;
+    Sum(const Sum&) = delete;
+    Sum& operator=(const Sum&) = delete;
+    ~Sum() {
+        if (searches == 0) { return; }
+        const auto tell = [](const char* name, std::uint64_t value) {
+            std::printf("figure: families %s = %llu\n", name,
+                        static_cast<unsigned long long>(value));
+        };
+        tell("searches", searches);
+        tell("states", states);
+        tell("transitions", transitions);
+    }
+};
+Sum sum;
+
 // Which of the relations that four messages can have were seen.
 std::bitset<64> search(const Bounds& bounds) {
     Search search{bounds};
     search.run();
-    std::printf("figure: families: %s: states = %zu\n", bounds.name.c_str(), search.states());
-    std::printf("figure: families: %s: transitions = %llu\n", bounds.name.c_str(),
-                static_cast<unsigned long long>(search.transitions()));
+    sum.searches += 1;
+    sum.states += search.states();
+    sum.transitions += search.transitions();
     CHECK_MESSAGE(search.broken().empty(), search.broken());
     CHECK(search.states() > 500);
     return search.relations();

@@ -189,6 +189,7 @@ private:
 
 // The figures of all programs of this file, told at the end.
 struct Figures {
+    std::string file;  // of the tests
     std::uint64_t programs = 0;
     Report all;
 
@@ -197,8 +198,8 @@ struct Figures {
     Figures& operator=(const Figures&) = delete;
     ~Figures() {
         if (programs == 0) { return; }
-        const auto tell = [](const char* name, std::uint64_t value) {
-            std::printf("figure: simulated %s = %llu\n", name,
+        const auto tell = [this](const char* name, std::uint64_t value) {
+            std::printf("figure: simulated %s %s = %llu\n", file.c_str(), name,
                         static_cast<unsigned long long>(value));
         };
         tell("programs", programs);
@@ -241,6 +242,9 @@ inline void every_schedule(const QueueOptions& options, const Setup& setup,
         }
         CHECK_MESSAGE((ways == expected), "it went:" << told);
     }
+    const std::string path = doctest::getContextOptions()->currentTest->m_file.c_str();
+    figures.file = path.substr(path.rfind('/') + 1);
+    figures.file = figures.file.substr(0, figures.file.find("_test"));
     ++figures.programs;
     figures.all.schedules += report.schedules;
     figures.all.cut += report.cut;
