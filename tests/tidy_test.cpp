@@ -67,6 +67,7 @@ const std::vector<Header> headers = {
     {3, "detail/queue_places.hpp"},
     {3, "detail/queue_transitions.hpp"},
     {3, "detail/queue_audit.hpp"},
+    {3, "detail/by_number.hpp"},
     {4, "detail/lock.hpp"},
     {4, "platform.hpp"},
     {4, "manual_clock.hpp"},

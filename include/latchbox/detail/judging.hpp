@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "latchbox/detail/by_number.hpp"
 #include "latchbox/detail/queue_shell.hpp"
-#include "latchbox/detail/slot_heap.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -65,29 +65,21 @@ public:
     // Those that are BLOCKED, in publish order. May throw std::bad_alloc.
     [[nodiscard]] static std::vector<MessageId> blocked_messages(Shell& shell) LATCHBOX_UNCHECKED {
         std::vector<MessageId> ids;
-        SlotHeap<std::uint64_t>::Room room;
+        ByNumber sorted;
         for (;;) {
             Lock lock{shell.mutex};
             const QueueCore& core = shell.core;
             const std::size_t blocked = core.in(State::blocked);
-            if (blocked <= ids.capacity() && core.slots() <= room.position.size()) {
-                SlotHeap<std::uint64_t> by_number;
-                by_number.adopt(room);
-                for (Slot slot = core.first_blocked(); slot != none;
-                     slot = core.next_listed(slot)) {
-                    by_number.insert(core.record(slot).number, slot);
-                }
-                while (!by_number.empty()) {
-                    const auto [number, slot] = by_number.front();
-                    ids.push_back(IdParts::message(shell.number(), number, slot));
-                    by_number.remove(slot);
-                }
+            if (blocked <= ids.capacity() && (blocked == 0 || sorted.has_room(core))) {
+                sorted.each(core, core.first_blocked(), [&](Slot slot) LATCHBOX_UNCHECKED {
+                    ids.push_back(IdParts::message(shell.number(), core.record(slot).number, slot));
+                });
                 return ids;
             }
             const std::size_t slots = core.slots();
             lock.unlock();
             ids.reserve(blocked);
-            room = SlotHeap<std::uint64_t>::make(slots);
+            sorted.make_room(slots);
         }
     }
 

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "latchbox/detail/by_number.hpp"
 #include "latchbox/detail/judging.hpp"
-#include "latchbox/detail/slot_heap.hpp"
 #include "latchbox/detail/view.hpp"
 
 namespace latchbox {
@@ -48,8 +48,8 @@ public:
     }
     // All whose parents allow it, in the order in which they were published, so that children
     // follow their parents. May throw std::bad_alloc, and then none is redriven.
-    static std::size_t redrive_all(Shell& shell) {
-        SlotHeap<std::uint64_t>::Room room;
+    static std::size_t redrive_all(Shell& shell) LATCHBOX_UNCHECKED {
+        ByNumber sorted;
         for (;;) {
             Effects effects;
             const Moment moment = shell.enter(true);
@@ -57,25 +57,17 @@ public:
                 shell.mutex.unlock();
                 return 0;
             }
-            QueueCore& core = shell.core;
-            if (room.position.size() < core.slots() && core.first_dead() != none) {
-                const std::size_t slots = core.slots();
+            if (shell.core.first_dead() != none && !sorted.has_room(shell.core)) {
+                const std::size_t slots = shell.core.slots();
                 shell.mutex.unlock();
-                room = SlotHeap<std::uint64_t>::make(slots);
+                sorted.make_room(slots);
                 continue;
-            }
-            SlotHeap<std::uint64_t> by_number;
-            by_number.adopt(room);
-            for (Slot slot = core.first_dead(); slot != none; slot = core.next_listed(slot)) {
-                by_number.insert(core.record(slot).number, slot);
             }
             After after;
             std::size_t redriven = 0;
-            while (!by_number.empty()) {
-                const Slot slot = by_number.front().item;
-                by_number.remove(slot);
+            sorted.each(shell.core, shell.core.first_dead(), [&](Slot slot) LATCHBOX_UNCHECKED {
                 redriven += redrive_one(shell, slot, moment.now, after) ? 1U : 0U;
-            }
+            });
             shell.conclude(moment, effects, after);
             shell.act_on(after);
             return redriven;
