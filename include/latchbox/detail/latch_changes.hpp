@@ -30,13 +30,13 @@ inline void LatchBoard::take_over(std::uint32_t at, Work& work) noexcept {
     if (work.owner == 0) { work.owner = ++owners_; }
     if (latch.owner == work.owner) { return; }
     if (!latch.listed) { return list(at, work); }
-    if (latch.chain == work.owner) {
+    if (latch.chain == work.owner) {  // it was taken over from here, and comes back
         latch.owner = work.owner;
     } else if (work.taken != Work::most_taken) {
         work.take[work.taken++] = at;
         latch.owner = work.owner;
         ++latch.works;
-    } else {
+    } else {  // whoever has it listed will come to it
         latch.owner = latch.chain;
     }
 }
