@@ -30,13 +30,14 @@ public:
     ///         `timed_out`. What throws comes from `Msg` or is std::bad_alloc, and then nothing has
     ///         changed; only a type that can be moved but not copied, and whose move throws, is not
     ///         what it was before.
-    [[nodiscard]] Result<MessageId> publish(Msg&& message, const PublishOptions& options = {},
+    [[nodiscard]] Result<MessageId> publish(Msg&& message,
+                                            const PublishOptions& options = detail::no_wishes,
                                             const StopToken& stop = {}) const {
         return Publishing{this->shell(), options, stop}.one(message);
     }
     /// The same with a copy of `message`.
     [[nodiscard]] Result<MessageId> publish(
-        const Msg& message, const PublishOptions& options = {},
+        const Msg& message, const PublishOptions& options = detail::no_wishes,
         const StopToken& stop = {}) const requires std::is_copy_constructible_v<Msg> {
         Publishing publishing{this->shell(), options, stop};
         if constexpr (Publishing::moves_under_lock) {
@@ -51,9 +52,9 @@ public:
     /// Accepts all messages of the batch or none, under one lock; their ids in order. Errors as
     /// `publish`; no message is moved from unless all were accepted. More than `capacity` is `full`
     /// at once.
-    [[nodiscard]] Result<std::vector<MessageId>> publish_batch(std::span<Msg> messages,
-                                                               const PublishOptions& options = {},
-                                                               const StopToken& stop = {}) const {
+    [[nodiscard]] Result<std::vector<MessageId>> publish_batch(
+        std::span<Msg> messages, const PublishOptions& options = detail::no_wishes,
+        const StopToken& stop = {}) const {
         static_assert(
             std::is_nothrow_move_constructible_v<Msg> || std::is_copy_constructible_v<Msg>,
             "latchbox: publish_batch needs a Msg that can be copied, or moved without "

@@ -29,6 +29,9 @@ template <class Msg, class Platform> struct Aftermath {
     };
     std::optional<Latched> latched;
 
+    // Written out: else gcc clears all of it in each call, and that takes longer than the rest.
+    Aftermath() noexcept {}
+
     [[nodiscard]] bool nothing() const noexcept {
         return doomed == nullptr && ended == nullptr && !idle && !latched;
     }

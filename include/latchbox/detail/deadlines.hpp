@@ -69,6 +69,13 @@ public:
         return first;
     }
 
+    // The same without whose it is.
+    [[nodiscard]] Due next_due(const Table& table) const noexcept {
+        if (leases_.empty()) { return others_.empty() ? Due::never() : others_.front().key; }
+        const Due lease = lease_of(table, leases_.front());
+        return !others_.empty() && others_.front().key < lease ? others_.front().key : lease;
+    }
+
     // Whether something was put in front of all others since this was last asked.
     [[nodiscard]] bool news() noexcept { return std::exchange(news_, false); }
 

@@ -18,6 +18,9 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
+// A message without wishes: one for all, as making an empty one takes as long as many a publish.
+inline const PublishOptions no_wishes{};
+
 // How messages get into a queue. Room and slots are reserved before any body is touched, so that a
 // message is moved from only if it was accepted. [4.11]
 template <class Msg, class Platform> class Publishing {

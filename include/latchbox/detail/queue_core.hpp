@@ -181,7 +181,7 @@ public:
     // Does the first due thing if it comes before `limit`; false if there is none. Time changes a
     // queue here and nowhere else.
     bool step(const Due& limit, Effects& effects) noexcept;
-    [[nodiscard]] Due next_due() const noexcept { return deadlines_.next(table_).due; }
+    [[nodiscard]] Due next_due() const noexcept { return deadlines_.next_due(table_); }
     // Whether something may have become due earlier than all before, since this was last asked.
     [[nodiscard]] bool due_earlier() noexcept { return deadlines_.news(); }
 

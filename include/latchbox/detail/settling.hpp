@@ -127,12 +127,15 @@ private:
     // At a moment that can judge whether the message's time to live is over. [4.3]
     static Moment enter(Shell& shell, const Holder& holder, bool exact) noexcept
         LATCHBOX_ACQUIRE(shell.mutex) {
-        const Moment moment = shell.enter(exact);
-        const bool doubt = !moment.exact() && shell.core.holds(holder.slot, holder.lease) &&
-                           shell.core.history(holder.slot).expires <= moment.latest;
-        if (!doubt) { return moment; }
-        shell.mutex.unlock();
-        return shell.enter(true);
+        Moment moment = shell.enter(exact);
+        const bool doubt = shell.core.holds(holder.slot, holder.lease) &&
+                           shell.core.history(holder.slot).expires <= moment.latest &&
+                           !moment.exact();
+        if (doubt) {
+            shell.mutex.unlock();
+            moment = shell.enter(true);
+        }
+        return moment;
     }
     template <class Verb>
     static Result<void> settle(Shell& shell, const Holder& holder, bool exact,
