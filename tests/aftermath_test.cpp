@@ -12,7 +12,9 @@ namespace {
 
 using latchbox::Errc;
 using After = latchbox::detail::Aftermath<int, latchbox::SingleThread>;
+using Body = latchbox::detail::BodyCell<int, latchbox::SingleThread>;
 using Cell = latchbox::detail::Cell<int, latchbox::SingleThread>;
+using Shared = latchbox::detail::SharedBody<int, latchbox::SingleThread>;
 using Waiter = latchbox::detail::Waiter<latchbox::SingleThread>;
 
 TEST_CASE("of most calls nothing is left to do") {
@@ -24,7 +26,7 @@ TEST_CASE("of most calls nothing is left to do") {
 }
 
 TEST_CASE("bodies that have to be destroyed are chained, and counted [4.8]") {
-    Cell cells[3];
+    Body cells[3];
     After after;
     for (int i = 0; i < 3; ++i) {
         cells[i].construct(i);
@@ -45,17 +47,40 @@ TEST_CASE("bodies that have to be destroyed are chained, and counted [4.8]") {
     for (const Cell& cell : cells) { CHECK(cell.vacant()); }
 }
 
-TEST_CASE("those who were served are chained, each with how its wait ended [4.9]") {
-    Waiter waiters[2];
+TEST_CASE("messages of topics that nobody holds any more are chained apart [4.8] [6.3]") {
+    Shared bodies[3];
     After after;
-    after.end(waiters[0], Errc{});
-    after.end(waiters[1], Errc::closed);
+    for (Shared& body : bodies) { after.doom(body); }
     CHECK_FALSE(after.nothing());
-    CHECK(waiters[0].ending == Errc{});
-    CHECK(waiters[1].ending == Errc::closed);
-    CHECK(after.ended == &waiters[1]);
-    CHECK(waiters[1].next == &waiters[0]);
-    CHECK(waiters[0].next == nullptr);
+    CHECK(after.doomed == nullptr);
+    CHECK(after.doomed_count == 0);
+    int place = 2;
+    for (const Shared* body = after.doomed_shared; body != nullptr; body = body->next_doomed) {
+        CHECK(body == &bodies[place--]);
+    }
+    CHECK(place == -1);
+}
+
+TEST_CASE("what needs the broker after others were woken is said, so that it is kept [4.10]") {
+    Shared message;
+    After dooms;
+    dooms.doom(message);
+    CHECK(dooms.lasts());
+    After sets;
+    sets.latched.emplace();
+    CHECK(sets.lasts());
+    CHECK_FALSE(sets.nothing());
+
+    Waiter waiter;
+    Body cell;
+    cell.construct(1);
+    After wakes;
+    wakes.end(waiter, Errc{});
+    wakes.doom(cell);
+    wakes.idle = true;
+    CHECK_FALSE(wakes.nothing());
+    CHECK_FALSE(wakes.lasts());
+    cell.destroy();
 }
 
 }  // namespace

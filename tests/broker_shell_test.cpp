@@ -120,6 +120,51 @@ TEST_CASE_FIXTURE(Timed, "poll tells when something is next due, exactly [7.4]")
     CHECK(broker.poll().is_never());
 }
 
+TEST_CASE_FIXTURE(Timed, "poll also tells when something ages out, whichever comes first [6.6]") {
+    const auto topic = broker.topic("t", {.retain_for = 4s});
+    REQUIRE(topic.publish(Logged{1}));
+    CHECK(broker.poll() == Instant{4s});
+    publish("a", 2, {.delay = 3s});
+    CHECK(broker.poll() == Instant{3s});
+    clock.advance(3s);
+    CHECK(broker.poll() == Instant{4s});
+    CHECK(Logged::log.empty());
+    clock.advance(1s);
+    CHECK(broker.poll().is_never());
+    CHECK(Logged::log == std::vector<int>{1});
+}
+
+TEST_CASE_FIXTURE(Timed, "stats count topics, subscriptions, and what nobody got or can read") {
+    const auto topic = broker.topic("t", {.retain_count = 2});
+    for (int n = 1; n <= 3; ++n) { REQUIRE(topic.publish(Logged{n})); }
+    auto stats = broker.stats();
+    CHECK(stats.topics == 1);
+    CHECK(stats.queues == 0);
+    CHECK(stats.subscriptions == 0);
+    CHECK(stats.discarded == 3);
+    CHECK(stats.retained == 2);
+    CHECK(stats.aged_out == 1);
+    {
+        const auto one = broker.subscribe("t");
+        const auto member = broker.subscribe("t", {.group = "g"});
+        const auto another = broker.subscribe("t", {.group = "g"});
+        const auto other = broker.topic("other");
+        REQUIRE(topic.publish(Logged{4}));
+        stats = broker.stats();
+        CHECK(stats.topics == 2);
+        CHECK(stats.queues == 0);
+        CHECK(stats.subscriptions == 2);
+        CHECK(stats.messages.ready == 2);
+    }
+    stats = broker.stats();
+    CHECK(stats.topics == 1);
+    CHECK(stats.subscriptions == 0);
+    CHECK(stats.messages.accepted == 2);
+    CHECK(stats.messages.purged == 2);
+    CHECK(support::conserved(stats.messages));
+    CHECK(stats.discarded == 3);
+}
+
 TEST_CASE_FIXTURE(Timed, "a removed queue is gone by name, and its messages stay counted [4.1]") {
     publish("a", 1, {});
     const auto old = *broker.find_queue("a");

@@ -181,6 +181,69 @@ TEST_CASE_FIXTURE(Explained, "gone: how, as long as it is remembered [5.9] [5.2]
     CHECK(explain(third).state == MessageState::completed);
 }
 
+TEST_CASE_FIXTURE(Explained, "of a topic: how its copies stand together, and where each is [5.9]") {
+    const auto topic = broker.topic("topic");
+    const auto first = broker.subscribe("topic", {.group = "first"});
+    const auto second = broker.subscribe("*", {.group = "second"});
+    const MessageId id = topic.publish(1).value();
+    Explanation said{.id = id, .state = MessageState::pending, .subject = "topic"};
+    said.copies = {{"first", MessageState::ready}, {"second", MessageState::ready}};
+    CHECK(explain(id) == said);
+    REQUIRE(second.try_fetch()->reject("no"));
+    auto delivery = first.try_fetch();
+    said.state = MessageState::dead;
+    said.copies = {{"first", MessageState::leased}, {"second", MessageState::dead}};
+    CHECK(explain(id) == said);
+    REQUIRE(delivery->ack());
+    delivery = latchbox::Errc::empty;
+    CHECK(second.dead_letters().redrive() == 1);
+    said.state = MessageState::pending;
+    said.copies = {{"second", MessageState::ready}};
+    CHECK(explain(id) == said);
+    CHECK(second.purge() == 1);
+    CHECK(explain(id) ==
+          Explanation{.id = id, .state = MessageState::failed, .reason = Reason{Cause::purged}});
+    // The ids of copies are nobody's.
+    const auto own = latchbox::detail::IdParts::message(Access::shell(first).number(), 1, 0);
+    CHECK(explain(own).state == MessageState::never_issued);
+}
+
+TEST_CASE_FIXTURE(Explained, "of a topic: what its first blocked copy waits for [5.9] [5.7]") {
+    const auto topic = broker.topic("topic");
+    const auto first = broker.subscribe("topic", {.group = "first"});
+    const auto second = broker.subscribe("topic", {.group = "second"});
+    const auto gate = broker.gate(1);
+    REQUIRE(topic.publish(1, {.key = "k"}));
+    const MessageId id = topic.publish(2, {.parents = {gate.id()}, .key = "k"}).value();
+    Explanation said = explain(id);
+    CHECK(said.state == MessageState::pending);
+    REQUIRE(said.parents.size() == 1);
+    CHECK(said.parents[0] == Explanation::Parent{gate.id(), LatchState::pending});
+    CHECK(said.key == "k");
+    CHECK(said.ahead_in_key == 1);
+    // The one in the first subscription is free to go now; the other still stands in line.
+    CHECK(gate.count_down());
+    REQUIRE(first.try_fetch()->ack());
+    said = explain(id);
+    CHECK(said.parents.empty());
+    CHECK(said.copies[0] == Explanation::Copy{"first", MessageState::ready});
+    CHECK(said.copies[1] == Explanation::Copy{"second", MessageState::blocked});
+    CHECK(said.key == "k");
+    CHECK(said.ahead_in_key == 1);
+}
+
+TEST_CASE_FIXTURE(Explained,
+                  "of a topic: one that is only retained, or was discarded [5.9] [6.6]") {
+    const auto topic = broker.topic("topic");
+    const MessageId kept = topic.publish(1, {.retain_for = 5s}).value();
+    const MessageId gone = topic.publish(1).value();
+    CHECK(explain(kept) ==
+          Explanation{.id = kept, .state = MessageState::completed, .subject = "topic"});
+    CHECK(explain(gone) == Explanation{.id = gone, .state = MessageState::completed});
+    clock.advance(5s);
+    CHECK(explain(kept) == Explanation{.id = kept, .state = MessageState::completed});
+}
+
 TEST_CASE_FIXTURE(Explained, "explaining does first what is due, and changes nothing else [4.3]") {
     const MessageId mortal = publish({.expires_in = 5s});
     clock.advance(5s);

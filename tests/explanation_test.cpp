@@ -158,6 +158,43 @@ TEST_CASE("a shut gate tells what is left to count down [5.9]") {
     CHECK(to_string(said) == sentence("#7 is a gate that is shut: 3 to be counted down"));
 }
 
+TEST_CASE("a topic's message tells its subject, and where its copies are [5.9] [5.3]") {
+    Explanation said;
+    said.id = id(7);
+    said.subject = "orders.eu";
+    said.state = MessageState::pending;
+    said.copies = {{"mail", MessageState::leased}};
+    CHECK(to_string(said) ==
+          sentence("#7 of \"orders.eu\" is pending: 1 copy is held, leased in \"mail\""));
+    said.copies.push_back({"orders.*", MessageState::ready});
+    said.copies.push_back({"audit", MessageState::dead});
+    said.state = MessageState::dead;
+    CHECK(to_string(said) == sentence("#7 of \"orders.eu\" is dead: 3 copies are held, leased in "
+                                      "\"mail\", ready in \"orders.*\", dead in \"audit\""));
+    said.state = MessageState::completed;
+    said.copies.clear();
+    CHECK(to_string(said) == sentence("#7 of \"orders.eu\" has completed"));
+    said.state = MessageState::failed;
+    said.reason = Reason{Cause::expired};
+    CHECK(to_string(said) == sentence("#7 of \"orders.eu\" has failed: its time to live was over"));
+}
+
+TEST_CASE("of many copies it tells four, each with its state [5.9]") {
+    Explanation said;
+    said.id = id(7);
+    said.subject = "s";
+    said.state = MessageState::pending;
+    said.copies = {{"a", MessageState::blocked},
+                   {"b", MessageState::delayed},
+                   {"c", MessageState::ready},
+                   {"d", MessageState::ready}};
+    const std::string four = ", blocked in \"a\", delayed in \"b\", ready in \"c\", ready in \"d\"";
+    CHECK(to_string(said) == sentence("#7 of \"s\" is pending: 4 copies are held" + four));
+    said.copies.push_back({"e", MessageState::ready});
+    CHECK(to_string(said) ==
+          sentence("#7 of \"s\" is pending: 5 copies are held" + four + ", and others"));
+}
+
 TEST_CASE("instants are told in seconds, exactly") {
     CHECK(seconds_text(at(0)) == "0 s");
     CHECK(seconds_text(at(1)) == "0.000000001 s");
@@ -184,6 +221,16 @@ TEST_CASE("explanations are values: equal if all they say is") {
     other = one;
     other.ahead_in_key = 1;
     CHECK(one != other);
+    other = one;
+    other.subject = "s";
+    CHECK(one != other);
+    other = one;
+    other.copies.push_back({"mail", MessageState::ready});
+    CHECK(one != other);
+    Explanation third = other;
+    CHECK(third == other);
+    third.copies[0].state = MessageState::dead;
+    CHECK(third != other);
 }
 
 }  // namespace

@@ -34,8 +34,9 @@ struct Fetched {
         for (int n = 1; n <= count; ++n) { REQUIRE(queue.publish(n)); }
     }
     template <class Room>
-    Errc some(std::size_t max, Room&& room, const Fetching::Patience& patience = {}) {
-        return Fetching::some(shell, max, patience, {}, room,
+    Errc some(std::size_t max, Room&& room, const Fetching::Patience& patience = {},
+              const Fetching::Member* member = nullptr) {
+        return Fetching::some(shell, member, max, patience, {}, room,
                               [this](Fetching::Shell& from, const Grant& grant) {
                                   taken.push_back(Access::make<Delivery>(from, grant));
                               });
@@ -123,6 +124,22 @@ TEST_CASE_FIXTURE(Fetched, "a negative wait is refused, closed goes before that 
     CHECK(queue.stats().ready == 1);
     REQUIRE(broker.remove("queue"));
     CHECK(some(1, Fetching::NoRoom{}, negative) == Errc::closed);
+}
+
+TEST_CASE_FIXTURE(Fetched, "who fetches as a member gets what others do, until he has left [6.2]") {
+    using Member = Fetching::Member;
+    publish(2);
+    const latchbox::detail::Reference<Member> member{new Member};
+    CHECK(some(1, Room{}, {}, member.get()) == Errc{});
+    REQUIRE(member->leave());
+    const Fetching::Patience negative{.waits = true, .timed = true, .length = -1ns};
+    for (const auto& patience : {Fetching::Patience{}, negative}) {
+        CHECK(some(1, Room{}, patience, member.get()) == Errc::closed);
+    }
+    CHECK(some(0, Room{}, {}, member.get()) == Errc::closed);
+    CHECK(queue.stats().ready == 1);
+    CHECK(some(1, Room{}) == Errc{});
+    CHECK(taken.size() == 2);
 }
 
 TEST_CASE_FIXTURE(Fetched, "a wait of no time is over at once, and says so [4.3]") {

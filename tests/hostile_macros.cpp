@@ -48,6 +48,10 @@ bool works_beside_hostile_macros() {
     latchbox::Broker<int> broker{{.clock = &clock}};
     const auto queue = broker.queue("numbers");
     if (!queue.publish(7)) { return false; }
+    const auto all = broker.subscribe("numbers.>", {.capacity = 5});
+    const auto topic = broker.topic("numbers.odd", {.retain_count = 1});
+    const auto id = topic.publish(7);
+    if (!id || !topic.read(*id) || !all.pop()) { return false; }
     auto delivery = queue.try_fetch();
     return delivery && delivery->body() == 7 && delivery->ack();
 }

@@ -268,4 +268,39 @@ TEST_CASE("a copy remembers on its own") {
     CHECK(issued.sound());
 }
 
+TEST_CASE("many numbers drawn at once are those that would have been drawn one by one [5.2]") {
+    Issued issued{3, 10};
+    CHECK(issued.draw(0) == 10);
+    CHECK(issued.draw(5) == 10);
+    CHECK(issued.next() == 15);
+    CHECK(issued.draw() == 15);
+    CHECK(issued.draw(2) == 16);
+    CHECK(issued.past(17).state == MessageState::completed);
+    CHECK(issued.past(18).state == MessageState::never_issued);
+}
+
+TEST_CASE("a bound that is raised holds from then on, and is never lowered [5.2]") {
+    Issued issued{2};
+    make_room(issued, 9);
+    for (int i = 0; i < 20; ++i) { issued.draw(); }
+    for (const std::uint64_t failed : {1U, 2U, 3U}) { issued.remember(failed, Cause::expired); }
+    CHECK(issued.past(1).state == MessageState::forgotten);
+    issued.raise_bound(4);
+    issued.raise_bound(1);
+    CHECK_FALSE(issued.has_room(9));
+    // Without room nothing changes yet: the next failure makes one forgotten.
+    issued.remember(4, Cause::expired);
+    CHECK(issued.past(2).state == MessageState::forgotten);
+    make_room(issued, 9);
+    CHECK(issued.room() == 4);
+    for (const std::uint64_t failed : {5U, 6U, 7U}) { issued.remember(failed, Cause::expired); }
+    CHECK(issued.size() == 4);
+    for (std::uint64_t number = 1; number <= 7; ++number) {
+        CHECK(issued.past(number).state ==
+              (number <= 3 ? MessageState::forgotten : MessageState::failed));
+    }
+    CHECK(issued.past(8).state == MessageState::completed);
+    CHECK(issued.sound());
+}
+
 }  // namespace

@@ -132,6 +132,32 @@ TEST_CASE("removing a queue takes no memory, with forgetting too [4.11]") {
     CHECK(asked == 0);
 }
 
+TEST_CASE(
+    "a queue whose past nobody asks for is forgotten whole, and takes nobody's place [4.12]") {
+    Issuers issuers{20};
+    Queue queues[] = {{1}, {2}, {3}};
+    for (Queue& queue : queues) { insert(issuers, queue); }
+    Issued first = history(3);
+    CHECK(issuers.outlive(1, first).removed.empty());
+    std::uint64_t asked = 0;
+    {
+        const support::FailingNew count;
+        const auto forgotten = issuers.forget(2);
+        asked = count.asked();
+        CHECK(forgotten.queues.size() == 1);
+        CHECK(forgotten.removed.size() == 1);
+    }
+    CHECK(asked == 0);
+    CHECK(issuers.find(2) == nullptr);
+    CHECK(issuers.after(0) == &queues[2]);
+    CHECK(issuers.past(2, 1).state == MessageState::never_issued);
+    CHECK(issuers.past(1, 2).state == MessageState::failed);
+    // It was no one's neighbour: the next to go makes the first one forgotten.
+    Issued third = history(3);
+    CHECK(issuers.outlive(3, third).removed.size() == 1);
+    CHECK(issuers.past(1, 2).state == MessageState::never_issued);
+}
+
 TEST_CASE("one that is erased at the end of the broker is unknown") {
     Issuers issuers;
     Queue queues[] = {{1}, {2}};

@@ -111,6 +111,40 @@ TEST_CASE_FIXTURE(Lives, "the slot of a body that is still read is given to nobo
     CHECK(Counted::moves > moves);
 }
 
+// Were a slot passed over for good because its body was still read, each round would take new ones.
+TEST_CASE_FIXTURE(Lives, "a queue does not grow while settled deliveries are kept [4.8] [4.12]") {
+    const auto& core = latchbox::detail::Access::core(*orders);
+    std::vector<Delivery> kept;
+    std::size_t after_some = 0;
+    for (int round = 0; round < 200; ++round) {
+        std::vector<Counted> batch;
+        for (int i = 0; i < 64; ++i) { batch.push_back(Counted{i}); }
+        REQUIRE(orders->publish_batch(batch));
+        kept.clear();  // those of the round before
+        REQUIRE(orders->fetch_batch(kept, 64).value() == 64);
+        REQUIRE(orders->ack_batch(kept) == 64);
+        if (round == 4) { after_some = core.slots(); }
+    }
+    CHECK(core.slots() == after_some);
+}
+
+// Those that are kept for long stand side by side among what may be free; others are found behind.
+TEST_CASE_FIXTURE(Lives,
+                  "nor while some are kept for ever, whatever becomes of others [4.8] [4.12]") {
+    const auto& core = latchbox::detail::Access::core(*orders);
+    std::vector<Delivery> for_ever;
+    std::vector<Delivery> window;
+    for (int i = 0; i < 20'000; ++i) {
+        REQUIRE(orders->publish(Counted{i}));
+        auto delivery = orders->try_fetch();
+        REQUIRE(delivery->ack());
+        auto& kept = i < 500 ? for_ever : window;
+        kept.push_back(std::move(*delivery));
+        if (window.size() > 20) { window.clear(); }
+    }
+    CHECK(core.slots() <= 2 * 500 + 2 * 21);
+}
+
 TEST_CASE_FIXTURE(Lives, "settled deliveries still read their body [4.8]") {
     for (int i = 0; i < 5; ++i) { REQUIRE(orders->publish(Counted{i})); }
     std::vector<Delivery> held;
@@ -120,9 +154,7 @@ TEST_CASE_FIXTURE(Lives, "settled deliveries still read their body [4.8]") {
     CHECK(held[2].requeue());
     CHECK(held[3].fail("no"));
     CHECK(held[4].reject("no"));
-    for (int i = 0; i < 5; ++i) {
-        CHECK(held[static_cast<std::size_t>(i)].body().number() == i);
-    }
+    for (int i = 0; i < 5; ++i) { CHECK(held[static_cast<std::size_t>(i)].body().number() == i); }
     CHECK(living() == 5);
     held.clear();
     CHECK(living() == 4);

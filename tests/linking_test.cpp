@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -157,6 +158,58 @@ TEST_CASE_FIXTURE(Linked, "parents that are gone are judged by what is remembere
     CHECK(wishes.verdict == Verdict::go);
     CHECK(wishes.wait == none);
     CHECK(broker.stats().edges == 0);
+}
+
+TEST_CASE_FIXTURE(Linked, "a message of a topic is a parent as its copies stand together [5.3]") {
+    const auto topic = broker.topic("topic", {.retain_count = 9});
+    const MessageId nobodys = topic.publish(1).value();
+    const auto one = broker.subscribe("topic");
+    const auto other = broker.subscribe("*");
+    const MessageId pending = topic.publish(2).value();
+    const MessageId failed = topic.publish(3).value();
+    REQUIRE(other.cancel(failed));
+    const auto verdict = [this](const MessageId& of) {
+        Linking linking{board};
+        REQUIRE(linking.link(1, {of}, OnParentFailure::dead_letter) == Errc{});
+        const Wishes wishes = attach(linking);
+        end(wishes);
+        return wishes.verdict;
+    };
+    CHECK(verdict(nobodys) == Verdict::go);
+    CHECK(verdict(pending) == Verdict::wait);
+    CHECK(verdict(failed) == Verdict::die);
+    REQUIRE(one.try_fetch()->ack());
+    CHECK(verdict(pending) == Verdict::wait);
+    REQUIRE(other.try_fetch()->reject("no"));
+    CHECK(verdict(pending) == Verdict::die);
+    CHECK(other.dead_letters().redrive() == 1);
+    CHECK(verdict(pending) == Verdict::wait);
+    REQUIRE(other.try_fetch()->ack());
+    CHECK(verdict(pending) == Verdict::go);
+    Linking linking{board};
+    const MessageId later = IdParts::message(IdParts::issuer(pending), ~std::uint64_t{0}, 0);
+    CHECK(linking.link(1, {later}, OnParentFailure::dead_letter) == Errc::unknown_parent);
+    CHECK(broker.stats().edges == 0);
+}
+
+TEST_CASE_FIXTURE(Linked,
+                  "of one accepted long ago, parents that are forgotten have failed [5.2]") {
+    const auto forgetful = broker.queue("forgetful", {.outcome_memory = 0});
+    const MessageId forgotten = forgetful.publish(1).value();
+    REQUIRE(forgetful.cancel(forgotten));
+    Linking first{board};
+    CHECK(first.link(1, {forgotten}, OnParentFailure::dead_letter) == Errc::unknown_parent);
+    Linking again{board, true};
+    REQUIRE(again.link(1, {forgotten}, OnParentFailure::dead_letter) == Errc{});
+    const Wishes wishes = attach(again);
+    CHECK(wishes.verdict == Verdict::die);
+    CHECK(wishes.parent == forgotten);
+    end(wishes);
+    Linking kept{board, true};
+    REQUIRE(kept.link(1, {parent, forgotten}, OnParentFailure::deliver) == Errc{});
+    const Wishes waiting = attach(kept);
+    CHECK(waiting.verdict == Verdict::wait);
+    end(waiting);
 }
 
 }  // namespace

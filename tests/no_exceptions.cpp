@@ -74,6 +74,34 @@ void batches(const latchbox::Queue<std::string>& queue) {
     expect(queue.purge() > 0 && queue.size() == 0);
 }
 
+void topics(latchbox::Broker<std::string>& broker) {
+    const auto topic = broker.topic("orders.eu", {.retain_count = 1});
+    expect(topic == broker.topic("orders.eu") && topic.subject() == "orders.eu");
+    auto one = broker.subscribe("orders.*");
+    auto group = broker.subscribe(">", {.group = "billing", .durable = true, .replay = true});
+    expect(one.pattern() == "orders.*" && one.group().empty() && group.name() == "billing");
+    const auto id = topic.publish("a");
+    const std::string copied = "b";
+    expect(id && topic.publish(copied));
+    std::vector<std::string> texts{"c", "d"};
+    const auto ids = topic.publish_batch(texts, {.retain_for = 1h});
+    expect(ids && ids->size() == 2 && *topic.read(ids->front()).value() == "c");
+    expect(topic.read(*id) == Errc::expired);
+    expect(topic.read(latchbox::MessageId{}) == Errc::unknown_message);
+    auto delivery = one.try_fetch();
+    expect(delivery->subject() == "orders.eu" && delivery->id() == *id);
+    expect(delivery->take().value() == "a" && one.pop_all()->size() == 3);
+    expect(group.try_fetch()->reject("no") && group.dead_letters().take().value() == "a");
+    expect(broker.explain(ids->front()).copies.size() == 1);
+    expect(topic.stats().published == 4 && broker.stats().subscriptions == 2);
+    one.unsubscribe();
+    expect(one.try_fetch() == Errc::closed && broker.remove("billing"));
+    auto moved = std::move(group);
+    expect(moved.pop() == Errc::closed);
+    const auto refusing = broker.topic("nobody", {.unrouted = latchbox::Unrouted::reject});
+    expect(refusing.publish("e") == Errc::no_subscriber);
+}
+
 void whole_interface() {
     latchbox::ManualClock clock;
     latchbox::Broker<std::string> broker{{.clock = &clock, .tag = "no exceptions"}};
@@ -86,6 +114,7 @@ void whole_interface() {
     expect(broker.find_queue("orders").has_value() && !broker.find_queue("other"));
     expect(broker.queue("other").options() == latchbox::QueueOptions{});
     expect(broker.remove("other") && broker.tag() == "no exceptions");
+    topics(broker);
     clock.advance(1h);
     expect(broker.poll().is_never());
     expect(broker.drain(0s).left() == 0 && broker.close().left() == 0);
@@ -94,6 +123,8 @@ void whole_interface() {
     latchbox::Broker<int, latchbox::SingleThread> single;
     const auto numbers = single.queue("numbers");
     expect(numbers.publish(7) && numbers.pop().value() == 7);
+    const auto all = single.subscribe(">");
+    expect(single.topic("numbers.odd").publish(7) && all.pop().value() == 7);
 }
 
 // Ending by abort() is what this program was asked for.

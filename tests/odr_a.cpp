@@ -10,3 +10,7 @@ std::string odr_made_in_a(const latchbox::Queue<std::string>& queue) {
     if (!delivery) { return to_string(delivery.error()); }
     return delivery->take().value_or("not taken");
 }
+
+std::string odr_popped_in_a(const latchbox::Subscription<std::string>& subscription) {
+    return subscription.pop().value_or("not there");
+}

@@ -10,3 +10,9 @@ latchbox::Queue<std::string> odr_made_in_b(latchbox::Broker<std::string>& broker
     static_cast<void>(queue.publish("tea"));
     return queue;
 }
+
+latchbox::Subscription<std::string> odr_subscribed_in_b(latchbox::Broker<std::string>& broker) {
+    auto subscription = broker.subscribe("teas.*");
+    static_cast<void>(broker.topic("teas.green").publish("sencha"));
+    return subscription;
+}

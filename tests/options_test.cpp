@@ -31,11 +31,41 @@ TEST_CASE("the defaults of a publish and of a broker wish for nothing [7.1]") {
     const latchbox::PublishOptions publish;
     CHECK(publish.delay == Duration{});
     CHECK(publish.expires_in.is_never());
+    CHECK_FALSE(publish.retain_for.has_value());
     CHECK(publish.priority == 0);
     CHECK_FALSE(publish.block_for.has_value());
     const latchbox::BrokerOptions broker;
     CHECK(broker.clock == nullptr);
     CHECK(broker.tag.empty());
+}
+
+TEST_CASE("the defaults of a subscription are those that are documented [7.1]") {
+    const latchbox::SubscriptionOptions options;
+    CHECK(options.group.empty());
+    CHECK_FALSE(options.durable);
+    CHECK_FALSE(options.replay);
+    CHECK(options.lease == Duration{30s});
+    CHECK(options.capacity == 65'536);
+    CHECK_FALSE(options.overflow.has_value());
+    CHECK(options.block_for == Duration{5s});
+    CHECK(options.max_failures == 0);
+    CHECK(options.max_attempts == 0);
+    CHECK(options.backoff == Backoff{});
+    CHECK_FALSE(options.dead_capacity.has_value());
+    CHECK(options.outcome_memory == 65'536);
+}
+
+TEST_CASE("a topic accepts what nobody subscribed to, and retains nothing, unless asked [7.1]") {
+    using latchbox::TopicOptions;
+    using latchbox::Unrouted;
+    const TopicOptions options;
+    CHECK(options.unrouted == Unrouted::discard);
+    CHECK(options.retain_count == 0);
+    CHECK(options.retain_for == Duration{});
+    CHECK(options == TopicOptions{});
+    CHECK(options != TopicOptions{.unrouted = Unrouted::reject});
+    CHECK(options != TopicOptions{.retain_count = 1});
+    CHECK(options != TopicOptions{.retain_for = 1s});
 }
 
 TEST_CASE("options are named in the documented order [7.1]") {
@@ -50,8 +80,24 @@ TEST_CASE("options are named in the documented order [7.1]") {
     CHECK(options == options);
     CHECK(options.dead_capacity == 9U);
     const latchbox::PublishOptions publish{
-        .delay = 1s, .expires_in = 2s, .priority = 3, .block_for = 4s};
+        .delay = 1s, .expires_in = 2s, .retain_for = 5s, .priority = 3, .block_for = 4s};
     CHECK(publish.block_for == Duration{4s});
+    const latchbox::SubscriptionOptions subscription{.group = "g",
+                                                     .durable = true,
+                                                     .replay = true,
+                                                     .lease = 1s,
+                                                     .capacity = 2,
+                                                     .overflow = Overflow::drop_newest,
+                                                     .block_for = 3s,
+                                                     .max_failures = 4,
+                                                     .max_attempts = 5,
+                                                     .backoff = {.first = 6s},
+                                                     .dead_capacity = 7,
+                                                     .outcome_memory = 8};
+    CHECK(subscription.outcome_memory == 8);
+    const latchbox::TopicOptions topic{
+        .unrouted = latchbox::Unrouted::reject, .retain_count = 1, .retain_for = 2s};
+    CHECK(topic.retain_for == Duration{2s});
 }
 
 TEST_CASE("queue options differ if any field does") {

@@ -68,7 +68,7 @@ TEST_CASE("where the oldest is dropped only leases and reservations take room aw
     CHECK(queue.core.has_room(3));
 }
 
-TEST_CASE("the slot freed last is used first, one passed over last") {
+TEST_CASE("the slot freed last is used first") {
     SoundCore queue;
     for (int i = 0; i < 3; ++i) { queue.publish(); }
     const Slot first = queue.fetch();
@@ -76,11 +76,54 @@ TEST_CASE("the slot freed last is used first, one passed over last") {
     for (const Slot slot : {first, second}) { queue.core.ack(slot, queue.effects); }
     queue.collect();
     CHECK(queue.core.vacant() == second);
-    queue.core.pass_over();
-    CHECK(queue.core.vacant() == first);
-    CHECK(queue.publish() == first);
     CHECK(queue.publish() == second);
+    CHECK(queue.publish() == first);
     CHECK(queue.core.vacant() == none);
+}
+
+TEST_CASE("slots whose bodies were still seen stand apart, and come round one after the other") {
+    SoundCore queue;
+    std::vector<Slot> slots;
+    for (int i = 0; i < 4; ++i) { slots.push_back(queue.publish()); }
+    for (const Slot slot : slots) {
+        queue.fetch();
+        queue.core.ack(slot, queue.effects);
+        queue.gone.push_back(queue.effects.gone.pop_front(queue.core.records()));
+        queue.core.vacate(slot, slot != slots[3]);
+    }
+    CHECK(queue.core.vacant() == slots[3]);
+    CHECK(queue.core.seen() == slots[0]);
+    queue.core.pass_over();
+    CHECK(queue.core.seen() == slots[1]);
+    CHECK(queue.core.reserve_seen() == slots[1]);
+    CHECK(queue.state(slots[1]) == State::reserved);
+    CHECK(queue.core.seen() == slots[2]);
+    queue.core.pass_over();
+    CHECK(queue.core.seen() == slots[0]);
+    queue.core.withdraw(slots[1]);
+    CHECK(queue.core.vacant() == slots[1]);
+    CHECK(queue.sound());
+}
+
+TEST_CASE("each slot whose body was still seen pays for one look at those passed over") {
+    SoundCore queue;
+    CHECK_FALSE(queue.core.may_look());
+    for (int i = 0; i < 5; ++i) { queue.publish(); }
+    for (int i = 0; i < 5; ++i) {
+        const Slot slot = queue.fetch();
+        queue.core.ack(slot, queue.effects);
+        queue.gone.push_back(queue.effects.gone.pop_front(queue.core.records()));
+        queue.core.vacate(slot, i < 3);
+        CHECK(queue.core.may_look());
+    }
+    for (int i = 0; i < 3; ++i) {
+        CHECK(queue.core.may_look());
+        queue.core.pass_over();
+    }
+    // Whoever looks on now does so for nothing.
+    CHECK_FALSE(queue.core.may_look());
+    queue.core.pass_over();
+    CHECK_FALSE(queue.core.may_look());
 }
 
 TEST_CASE_TEMPLATE("a reservation withdrawn leaves nothing behind [4.11]", Start, FromOne,
@@ -360,6 +403,239 @@ TEST_CASE("time that was seen does not go back, and judges delays of who is let 
     queue.core.judge(slot, Verdict::go, {}, at(6), queue.effects);
     CHECK(queue.state(slot) == State::delayed);
     CHECK(queue.pass(at(9)) == 1);
+}
+
+// --- copies of topics' messages ------------------------------------------------------------------
+
+// A core that topics feed: a copy comes to a slot that was reserved before, room or not.
+struct FedCore : SoundCore {
+    explicit FedCore(const latchbox::QueueOptions& options)
+        : SoundCore{options, {.first_bits = 0}, true} {}
+
+    // The slot, or `none` if the copy was dropped.
+    Slot feed(std::uint8_t priority = 0) {
+        const Slot slot = reserve();
+        const bool admitted = core.admit(slot, effects);
+        if (admitted) { core.accept_plain(slot, priority, at(0), effects); }
+        if (!admitted) { gone.push_back(none); }
+        collect();
+        return admitted ? slot : none;
+    }
+    // Those that were published long ago, from `number` on; they may still have to wait. The slots
+    // of those for whom there was room.
+    std::vector<Slot> replay(std::uint64_t number, std::size_t count = 1, bool waits = false) {
+        std::vector<Slot> slots;
+        const std::size_t room = core.room_to_replay(count);
+        while (core.of_histories(room)) { grow(core.of_histories(room)); }
+        core.drop_copies(count - room);
+        gone.resize(gone.size() + count - room, none);
+        for (std::size_t i = count - room; i < count; ++i) {
+            latchbox::detail::Wishes wishes{.number = number + i};
+            if (waits) { wishes.wait = 70, wishes.verdict = Verdict::wait; }
+            slots.push_back(reserve());
+            core.accept(slots.back(), wishes, at(0), effects);
+        }
+        collect();
+        return slots;
+    }
+    void reject(Slot slot) {
+        REQUIRE(fetch() == slot);
+        core.reject(slot, {}, effects);
+        collect();
+    }
+};
+using Slots = std::vector<Slot>;
+
+TEST_CASE("a copy that finds no room drives out the dead, then the oldest, never a lease [6.4]") {
+    FedCore queue{{.capacity = 3, .overflow = latchbox::Overflow::drop_oldest}};
+    CHECK(queue.core.drops_copies());
+    const Slot leased = queue.feed();
+    REQUIRE(queue.fetch() == leased);
+    const Slot dead = queue.feed();
+    queue.reject(dead);
+    const Slot ready = queue.feed();
+    REQUIRE(queue.gone.empty());
+    queue.feed();
+    CHECK(queue.gone == Slots{dead});
+    queue.feed();
+    CHECK(queue.gone == Slots{dead, ready});
+    CHECK(queue.core.stats().evicted == 2);
+    CHECK(queue.core.held() == 3);
+    CHECK(queue.state(leased) == State::leased);
+}
+
+TEST_CASE("where only leases are left the new copy is dropped, and counted as evicted [6.4]") {
+    for (std::size_t capacity = 0; capacity < 3; ++capacity) {
+        FedCore queue{{.capacity = capacity, .overflow = latchbox::Overflow::drop_oldest}};
+        for (std::size_t i = 0; i < capacity; ++i) {
+            REQUIRE(queue.feed() != none);
+            queue.fetch();
+        }
+        CHECK(queue.feed() == none);
+        CHECK(queue.core.stats().accepted == capacity + 1);
+        CHECK(queue.core.stats().evicted == 1);
+        CHECK(queue.core.held() == capacity);
+        CHECK(queue.core.reserved() == 0);
+    }
+}
+
+TEST_CASE("where the newest is dropped nothing else is, and its slot is free again [6.4]") {
+    FedCore queue{{.capacity = 2, .overflow = latchbox::Overflow::drop_newest}};
+    CHECK(queue.core.drops_copies());
+    const Slots kept{queue.feed(), queue.feed(9)};
+    for (int i = 0; i < 3; ++i) { CHECK(queue.feed(9) == none); }
+    CHECK(queue.core.stats().accepted == 5);
+    CHECK(queue.core.stats().evicted == 3);
+    CHECK(queue.order() == Slots{kept[1], kept[0]});
+    CHECK(queue.core.slots() == 3);
+}
+
+TEST_CASE("a copy whose room was asked for before is admitted, and drives out nobody [6.4]") {
+    for (const auto overflow : {latchbox::Overflow::reject, latchbox::Overflow::block}) {
+        FedCore queue{{.capacity = 2, .overflow = overflow}};
+        CHECK_FALSE(queue.core.drops_copies());
+        CHECK(queue.feed() != none);
+        CHECK(queue.feed() != none);
+        CHECK_FALSE(queue.core.has_room(1));
+        CHECK(queue.core.stats().evicted == 0);
+    }
+}
+
+constexpr latchbox::Overflow policies[] = {
+    latchbox::Overflow::reject, latchbox::Overflow::drop_oldest, latchbox::Overflow::drop_newest,
+    latchbox::Overflow::block};
+
+TEST_CASE("of what is replayed the newest have room, the others count as evicted [6.2] [6.4]") {
+    for (const bool waits : {false, true}) {
+        for (const auto overflow : policies) {
+            CAPTURE(static_cast<int>(overflow));
+            for (std::size_t capacity = 0; capacity < 6; ++capacity) {
+                FedCore queue{{.capacity = capacity, .overflow = overflow}};
+                const std::uint64_t first = queue.core.draw_before(100);
+                const Slots slots = queue.replay(first, 4, waits);
+                REQUIRE(slots.size() == std::min<std::size_t>(capacity, 4));
+                for (std::size_t i = 0; i < slots.size(); ++i) {
+                    CHECK(queue.number(slots[i]) == first + 4 - slots.size() + i);
+                }
+                CHECK(queue.core.held() == slots.size());
+                CHECK(queue.core.stats().accepted == 4);
+                CHECK(queue.core.stats().evicted == 4 - slots.size());
+                CHECK(queue.order() == (waits ? Slots{} : slots));
+            }
+        }
+    }
+}
+
+TEST_CASE("what is replayed comes before what was published meanwhile, and evicts none [6.2]") {
+    for (const auto overflow : policies) {
+        CAPTURE(static_cast<int>(overflow));
+        FedCore queue{{.capacity = 3, .overflow = overflow}};
+        const std::uint64_t first = queue.core.draw_before(100);
+        const Slot live = queue.feed();
+        CHECK(queue.number(live) == first + 100);
+        const Slots replayed = queue.replay(first, 5);
+        REQUIRE(replayed.size() == 2);
+        CHECK(queue.order() == Slots{replayed[0], replayed[1], live});
+        CHECK(queue.number(live) == first + 100);
+        CHECK(queue.core.stats().evicted == 3);
+    }
+}
+
+TEST_CASE("what is replayed takes no room that somebody reserved [6.4] [4.12]") {
+    for (const auto overflow : policies) {
+        FedCore queue{{.capacity = 1, .overflow = overflow}};
+        const std::uint64_t first = queue.core.draw_before(100);
+        const Slot reserved = queue.reserve();  // by a publish that has not come to its end
+        // Where copies are dropped that has no room yet, and looks for it at its end.
+        CHECK(queue.replay(first).size() == (queue.core.drops_copies() ? 1 : 0));
+        const bool admitted = queue.core.admit(reserved, queue.effects);
+        CHECK(admitted == (overflow != latchbox::Overflow::drop_newest));
+        if (admitted) { queue.core.accept_plain(reserved, 0, at(0), queue.effects); }
+        if (!admitted) { queue.gone.push_back(none); }
+        queue.collect();
+        CHECK(queue.core.held() == 1);
+        CHECK(queue.core.stats().accepted == 2);
+    }
+}
+
+TEST_CASE("copies are told of, what is replayed is not, and a queue's messages are none [5.3]") {
+    using latchbox::detail::Told;
+    FedCore queue{{}};
+    const std::uint64_t first = queue.core.draw_before(9);
+    CHECK(queue.core.record(queue.feed()).told == Told::pending);
+    CHECK(queue.core.record(queue.replay(first)[0]).told == Told::apart);
+    SoundCore plain;
+    CHECK(plain.core.record(plain.publish()).told == Told::apart);
+}
+
+TEST_CASE("each death and redrive of a copy is noted, though nobody asked for its latch [5.3]") {
+    using latchbox::LatchState;
+    FedCore queue{{}};
+    const Slot slot = queue.feed();
+    CHECK(queue.noted.empty());
+    queue.reject(slot);
+    queue.core.redrive(slot, at(0));
+    queue.collect();
+    REQUIRE(queue.noted.size() == 2);
+    CHECK(queue.noted[0].slot == slot);
+    CHECK(queue.noted[0].state == LatchState::dead);
+    CHECK(queue.noted[1].slot == slot);
+    CHECK(queue.noted[1].state == LatchState::pending);
+    for (const auto& noted : queue.noted) { CHECK(noted.latch == none); }
+}
+
+TEST_CASE("a copy that dies and leaves in one step is named only among those who left [5.3]") {
+    FedCore queue{{.dead_capacity = 0}};
+    const Slot slot = queue.feed();
+    queue.fetch();
+    queue.core.reject(slot, {}, queue.effects);
+    CHECK(queue.core.record(slot).failed == latchbox::Cause::purged);
+    queue.collect();
+    REQUIRE(queue.noted.size() == 1);
+    CHECK(queue.noted[0].slot == none);
+    CHECK(queue.gone == Slots{slot});
+}
+
+TEST_CASE("of a copy that left it is known how it failed, if that harms its message [5.3]") {
+    using latchbox::Cause;
+    const auto failed = [](const auto& leave) {
+        FedCore queue{{.capacity = 1, .overflow = latchbox::Overflow::drop_oldest}};
+        const Slot slot = queue.feed();
+        leave(queue, slot);
+        CHECK(queue.state(slot) == State::vacant);
+        const Cause cause = queue.core.record(slot).failed;
+        queue.collect();
+        return cause;
+    };
+    CHECK(failed([](FedCore& queue, Slot slot) {
+              queue.fetch();
+              queue.core.ack(slot, queue.effects);
+          }) == Cause::none);
+    CHECK(failed([](FedCore& queue, Slot slot) { queue.core.cancel(slot, queue.effects); }) ==
+          Cause::cancelled);
+    CHECK(failed([](FedCore& queue, Slot) { queue.core.purge(queue.effects); }) == Cause::purged);
+    CHECK(failed([](FedCore& queue, Slot slot) {
+              queue.reject(slot);
+              queue.core.take_dead(slot, queue.effects);
+          }) == Cause::purged);
+    CHECK(failed([](FedCore& queue, Slot) { queue.core.make_room(1, queue.effects); }) ==
+          Cause::none);
+    CHECK(failed([](FedCore& queue, Slot) { queue.core.end(queue.effects); }) == Cause::none);
+    CHECK(failed([](FedCore& queue, Slot slot) {
+              queue.fetch();
+              queue.core.end(queue.effects);
+              queue.core.release(slot, at(0), queue.effects);
+          }) == Cause::none);
+}
+
+TEST_CASE("a queue that topics feed remembers no failures of its own: its shelf does [5.2]") {
+    FedCore queue{{.outcome_memory = 1'000}};
+    CHECK_FALSE(queue.core.of_outcomes(1'000'000));
+    const Slot slot = queue.feed();
+    const std::uint64_t number = queue.number(slot);
+    queue.core.cancel(slot, queue.effects);
+    queue.collect();
+    CHECK(queue.core.issued().past(number).state == latchbox::MessageState::completed);
 }
 
 }  // namespace

@@ -175,6 +175,37 @@ TEST_CASE_FIXTURE(Removed, "shared with a late holder it can be taken, and both 
     CHECK(TrackedMessage::live() == 1);
 }
 
+TEST_CASE_FIXTURE(Removed, "copies of a topic's message go by the id that publish returned [6.3]") {
+    const auto topic = broker.topic("topic");
+    const auto one = broker.subscribe("topic");
+    const auto other = broker.subscribe("*");
+    std::vector<MessageId> ids;
+    for (std::uint64_t n = 0; n < 40; ++n) {
+        ids.push_back(topic.publish(TrackedMessage{n}).value());
+    }
+    CHECK(one.cancel(ids[30]));
+    CHECK(one.cancel(ids[30]) == Errc::unknown_message);
+    CHECK(other.cancel(ids[30]));
+    CHECK(TrackedMessage::live() == 39);
+    REQUIRE(one.try_fetch()->reject("no"));
+    CHECK(one.dead_letters().redrive(ids[1]) == Errc::unknown_message);
+    CHECK(one.dead_letters().redrive(ids[0]));
+    auto leased = one.try_fetch();
+    CHECK(leased->id() == ids[1]);
+    CHECK(one.cancel(ids[1]) == Errc::leased);
+    REQUIRE(leased->reject());
+    leased = Errc::empty;
+    // Others see the body: what is taken is a copy.
+    CHECK(one.dead_letters().take(ids[1])->digest() == 1);
+    CHECK(one.dead_letters().take(ids[1]) == Errc::unknown_message);
+    CHECK(other.cancel(ids[1]));
+    CHECK(one.cancel(publish(7)) == Errc::unknown_message);
+    CHECK(queue.cancel(ids[5]) == Errc::unknown_message);
+    CHECK(one.size() == 38);
+    support::check_sound(one);
+    support::check_sound(other);
+}
+
 TEST_CASE_FIXTURE(Removed, "once closed nothing leaves and nothing is found [7.5]") {
     const MessageId letter = dead(1);
     publish(2);

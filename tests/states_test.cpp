@@ -23,4 +23,12 @@ TEST_CASE("a latch state is told by its name [5.8]") {
     CHECK(std::string{to_string(static_cast<LatchState>(200))} == "unknown");
 }
 
+TEST_CASE("what completed or failed stays so, a dead message may come back [5.3] [5.6]") {
+    using latchbox::detail::is_final;
+    CHECK_FALSE(is_final(LatchState::pending));
+    CHECK(is_final(LatchState::completed));
+    CHECK_FALSE(is_final(LatchState::dead));
+    CHECK(is_final(LatchState::failed));
+}
+
 }  // namespace

@@ -42,6 +42,18 @@ TEST_CASE("held counts what is in the queue, in whatever state [4.12]") {
     CHECK(QueueStats{}.held() == 0);
 }
 
+TEST_CASE("counts of a topic differ if any of them does") {
+    using latchbox::TopicStats;
+    const TopicStats none;
+    CHECK(none == TopicStats{});
+    const TopicStats others[] = {
+        {.published = 1}, {.discarded = 1}, {.refused = 1}, {.retained = 1}, {.aged_out = 1}};
+    for (const TopicStats& other : others) {
+        CHECK(other != none);
+        CHECK(other == TopicStats{other});
+    }
+}
+
 TEST_CASE("a close report counts everything that was left [7.5]") {
     CloseReport report;
     CHECK(report.left() == 0);

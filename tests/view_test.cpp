@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "latchbox/detail/view.hpp"
 
+#include <chrono>
 #include <utility>
 
 #include <doctest/doctest.h>
@@ -78,6 +79,29 @@ TEST_CASE_FIXTURE(Seen, "assigning a view ends the sight it had [4.8]") {
     View& same = first;
     first = std::move(same);
     CHECK(first.body().digest() == 8);
+}
+
+TEST_CASE_FIXTURE(Seen,
+                  "a view is alone with its body if no handle sees it, of whatever copy [6.3]") {
+    CHECK(view().is_alone());
+    CHECK(view().subject().empty());
+    const auto topic = broker.topic("orders.eu");
+    const auto one = broker.subscribe("orders.*");
+    const auto other = broker.subscribe("orders.*");
+    REQUIRE(topic.publish(TrackedMessage{8}, {.retain_for = std::chrono::seconds{5}}));
+    Shell& its = latchbox::detail::Access::shell(one);
+    its.mutex.lock();
+    const auto slot = its.core.first_ready();
+    its.lend(slot);
+    const View seen{its, its.bodies[slot]};
+    its.mutex.unlock();
+    CHECK(seen.subject() == "orders.eu");
+    CHECK(seen.body().digest() == 8);
+    CHECK_FALSE(seen.is_alone());
+    CHECK(other.purge() == 1);
+    CHECK_FALSE(seen.is_alone());  // it can be read by its id
+    clock.advance(std::chrono::seconds{5});
+    CHECK(seen.is_alone());
 }
 
 TEST_CASE("a view outlives message, handles and broker [4.8]") {

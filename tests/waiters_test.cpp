@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+#include "latchbox/detail/reference.hpp"
 #include "latchbox/platform.hpp"
 #include "support/choices.hpp"
 
@@ -50,9 +51,39 @@ TEST_CASE("every sequence of coming and going keeps first come, first served [4.
     } while (choices.next());
 }
 
+TEST_CASE("those of one member are found in line, and taken out without a stir [6.2] [4.9]") {
+    using Membership = latchbox::detail::Membership<latchbox::SingleThread>;
+    const latchbox::detail::Reference<Membership> member{new Membership};
+    support::Exhaustive choices;
+    do {
+        std::array<Waiter, 4> waiters;
+        Waiters line;
+        std::vector<Waiter*> others;
+        for (Waiter& waiter : waiters) {
+            if (choices.pick(2) == 0) {
+                others.push_back(&waiter);
+            } else {
+                waiter.member = member.get();
+            }
+            line.push_back(waiter);
+        }
+        for (Waiter* waiter = line.first(); waiter != nullptr;) {
+            Waiter& one = *waiter;
+            waiter = one.next;
+            if (one.member != nullptr) { line.remove(one); }
+        }
+        std::vector<Waiter*> left;
+        for (Waiter* waiter = line.first(); waiter != nullptr; waiter = waiter->next) {
+            left.push_back(waiter);
+        }
+        REQUIRE(left == others);
+    } while (choices.next());
+}
+
 TEST_CASE("a new waiter wants one place, waits for ever and has not ended") {
     const Waiter waiter;
     CHECK(waiter.wanted == 1);
+    CHECK(waiter.member == nullptr);
     CHECK_FALSE(waiter.in_line);
     CHECK(waiter.ending == latchbox::Errc{});
     CHECK(waiter.sleep.until.is_never());

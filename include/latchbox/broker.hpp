@@ -12,25 +12,31 @@
 
 #include "latchbox/detail/broker_shell.hpp"
 #include "latchbox/detail/explaining.hpp"
+#include "latchbox/detail/naming.hpp"
 #include "latchbox/detail/option_checks.hpp"
 #include "latchbox/gate.hpp"
 #include "latchbox/latch.hpp"
 #include "latchbox/queue.hpp"
 #include "latchbox/stats.hpp"
 #include "latchbox/subject.hpp"
+#include "latchbox/subscription.hpp"
+#include "latchbox/topic.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 
-// Order of locks, for whoever changes one: turns < names < queue < latches < timer, and a manual
-// clock's own lock before the timer's. Two queues are never held together.
+// Order of locks, for whoever changes one: turns < names < topic < queue < shelf < latches < timer,
+// and a manual clock's own lock before the timer's. Two queues are never held together, nor two
+// topics.
 //   turns   Turns::mutex_             whose turn it is to do what is due
-//   names   BrokerShell::names_       which queues there are
+//   names   BrokerShell::names        which queues, subscriptions and topics there are
+//   topic   TopicShell::mutex         the order of what is published to one subject
 //   queue   QueueShell::mutex         one queue
+//   shelf   Shelf::mutex              the bodies of topics' messages, and what is retained
 //   latches Latches::mutex            who waits for whom
 //   timer   Timekeeper::mutex_        what is due next, who sleeps
 
-/// Named queues that carry messages of type `Msg` inside one process.
+/// Named queues and topics that carry messages of type `Msg` inside one process.
 /// Delivery   At least once, under a lease: unless settled before its deadline, the message is
 ///            offered again. A lease is not a lock: its holder may still be running.
 /// Order      Priority, then publish order. A released message returns to its old place, other
@@ -40,8 +46,10 @@ inline namespace v0 {
 /// Threads    Any member, any thread, any time, handlers and destructors of `Msg` included. The
 ///            broker starts none. User code never runs under a lock.
 /// Waiting    Fetches told to, `Latch::wait`, `drain`, and `publish` where `overflow` is `block`.
-/// Parents    A message may name others that must complete before it is delivered, in any queue, or
-///            gates. What was acked has completed.
+/// Topics     What is published to a subject is copied to all subscriptions that match, to each its
+///            own copy, which share the body; a slow one harms nobody unless it asks for it.
+/// Parents    A message may name others that must complete before it is delivered, in any queue or
+///            topic, or gates. What was acked, by all who got it, has completed.
 /// Errors     Expected outcomes are `Result`s; unusable options and names throw
 ///            std::invalid_argument. What else throws comes from `Msg` or the allocator, and then
 ///            nothing has changed. After `close` everything but statistics, `explain` and the
@@ -59,6 +67,8 @@ template <class Msg, class Platform> class Broker {
 
 public:
     using Queue = latchbox::Queue<Msg, Platform>;
+    using Topic = latchbox::Topic<Msg, Platform>;
+    using Subscription = latchbox::Subscription<Msg, Platform>;
     using Delivery = latchbox::Delivery<Msg, Platform>;
     using Latch = latchbox::Latch<Msg, Platform>;
     using Gate = latchbox::Gate<Msg, Platform>;
@@ -73,25 +83,55 @@ public:
     /// The queue of this name: the one that is there, or made with defaults.
     [[nodiscard]] Queue queue(std::string_view name) const {
         detail::require(check_subject(name));
-        return wrap(shell_->find_or_make(name, {}));
+        return wrap(Naming::find_or_make(*shell_, name, {}));
     }
     /// The queue of this name, made with these options if there is none; one that is there must
     /// have the same.
     [[nodiscard]] Queue queue(std::string_view name, const QueueOptions& options) {
         detail::require(check_subject(name));
         detail::require_usable(options, Platform::can_wait);
-        auto found = shell_->find_or_make(name, options);
-        detail::require_same(found->options, options);
+        auto found = Naming::find_or_make(*shell_, name, options);
+        if (!found->feed) { detail::require_same(found->options, options); }
         return wrap(std::move(found));
     }
     [[nodiscard]] std::optional<Queue> find_queue(std::string_view name) const {
         auto found = shell_->find(name);
-        if (!found) { return std::nullopt; }
+        if (!found || found->feed) { return std::nullopt; }
         return wrap(std::move(found));
     }
-    /// Ends the queue: its handles and waiters say `closed`, its messages are purged, a leased one
-    /// when its lease ends. False if there is none. Its name is free again; ids never are.
-    bool remove(std::string_view name) noexcept { return shell_->remove(name); }
+    /// Ends a queue, or a group: its handles and waiters say `closed`, its messages are purged, a
+    /// leased one when its lease ends. False if there is none. Its name is free again; ids never
+    /// are.
+    bool remove(std::string_view queue_or_group) noexcept {
+        return Naming::remove(*shell_, queue_or_group);
+    }
+
+    /// The topic of a subject, with the options that it has.
+    [[nodiscard]] Topic topic(std::string_view subject) {
+        detail::require(check_subject(subject));
+        return detail::Access::make<Topic>(Naming::topic(*shell_, subject));
+    }
+    /// The topic of a subject, given these options if it has had none but the defaults; else it
+    /// must have the same. It keeps them as long as the broker lives.
+    [[nodiscard]] Topic topic(std::string_view subject, const TopicOptions& options) {
+        detail::require(check_subject(subject));
+        detail::require_usable(options);
+        auto found = Naming::topic(*shell_, subject);
+        detail::require_same(Naming::give_options(*found, options), options);
+        return detail::Access::make<Topic>(std::move(found));
+    }
+    /// What is published from now on to subjects that match `pattern`; with `replay` first what is
+    /// retained of it. The subscription ends with what is returned. May throw std::bad_alloc, and
+    /// then there is none.
+    [[nodiscard]] Subscription subscribe(std::string_view pattern,
+                                         const SubscriptionOptions& options = {}) {
+        detail::require_usable(pattern, options, Platform::can_wait);
+        detail::Reference<detail::Membership<Platform>> member{new detail::Membership<Platform>};
+        auto joined = Subscribing::join(*shell_, pattern, options);
+        auto subscription = detail::Access::make<Subscription>(joined.queue, member);
+        if (joined.made && options.replay) { Subscribing::replay(*joined.queue, *member); }
+        return subscription;
+    }
 
     /// The latch of a message or gate: asks for how it stands, waits for it. Of any id; what was
     /// never issued says so when asked. May throw std::bad_alloc.
@@ -156,7 +196,14 @@ public:
 private:
     using Shell = detail::BrokerShell<Msg, Platform>;
 
-    static Queue wrap(detail::Reference<detail::QueueShell<Msg, Platform>> shell) noexcept {
+    using Naming = detail::Naming<Msg, Platform>;
+    using Subscribing = detail::Subscribing<Msg, Platform>;
+
+    // Throws std::invalid_argument if it is a group's.
+    static Queue wrap(detail::Reference<detail::QueueShell<Msg, Platform>> shell) {
+        if (shell->feed) {
+            detail::invalid_argument('"' + shell->name() + "\" is a group, not a queue");
+        }
         return detail::Access::make<Queue>(std::move(shell));
     }
 

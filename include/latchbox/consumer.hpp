@@ -69,10 +69,11 @@ public:
         };
         const std::size_t before = out.size();
         const typename Fetching::Patience patience{wait != Duration{}, wait != Duration{}, wait};
-        const Errc ended = Fetching::some(*shell_, max, patience, StopToken{}, Room{out},
-                                          [&out](Shell& shell, const detail::Grant& grant) {
-                                              out.push_back(make(shell, grant));
-                                          });
+        const Errc ended =
+            Fetching::some(*shell_, member_.get(), max, patience, StopToken{}, Room{out},
+                           [&out](Shell& shell, const detail::Grant& grant) {
+                               out.push_back(make(shell, grant));
+                           });
         if (ended != Errc{}) { return ended; }
         return out.size() - before;
     }
@@ -156,13 +157,16 @@ public:
     }
 
     /// Removes one message that nobody holds, dead or not: `leased`, `unknown_message`.
-    Result<void> cancel(MessageId id) const noexcept { return Removing::cancel(*shell_, id); }
+    Result<void> cancel(MessageId id) const noexcept {
+        if (has_left()) { return Errc::closed; }
+        return Removing::cancel(*shell_, id);
+    }
     /// Removes what is ready, delayed and blocked; how many. Dead letters have a `purge` of their
     /// own.
-    std::size_t purge() const noexcept { return Removing::purge(*shell_); }
+    std::size_t purge() const noexcept { return has_left() ? 0 : Removing::purge(*shell_); }
 
     [[nodiscard]] DeadLetters<Msg, Platform> dead_letters() const noexcept {
-        return detail::Access::make<DeadLetters<Msg, Platform>>(shell_);
+        return detail::Access::make<DeadLetters<Msg, Platform>>(shell_, member_);
     }
     /// All counts at one instant. Works after `close`, too.
     [[nodiscard]] QueueStats stats() const noexcept {
@@ -185,13 +189,17 @@ public:
 protected:
     friend struct detail::Access;
     using Shell = detail::QueueShell<Msg, Platform>;
+    using Membership = detail::Membership<Platform>;
     using Fetching = detail::Fetching<Msg, Platform>;
     using Settling = detail::Settling<Msg, Platform>;
     using Removing = detail::Removing<Msg, Platform>;
     using Holder = typename Settling::Holder;
 
-    explicit Consumer(detail::Reference<Shell> shell) noexcept : shell_{std::move(shell)} {}
+    explicit Consumer(detail::Reference<Shell> shell,
+                      detail::Reference<Membership> member = {}) noexcept
+        : shell_{std::move(shell)}, member_{std::move(member)} {}
     [[nodiscard]] Shell& shell() const noexcept { return *shell_; }
+    [[nodiscard]] Membership* member() const noexcept { return member_.get(); }
 
 private:
     static Delivery make(Shell& shell, const detail::Grant& grant) noexcept {
@@ -201,13 +209,14 @@ private:
                                const StopToken& stop) const {
         detail::Grant granted;
         const Errc ended =
-            Fetching::some(*shell_, 1, patience, stop, typename Fetching::NoRoom{},
+            Fetching::some(*shell_, member_.get(), 1, patience, stop, typename Fetching::NoRoom{},
                            [&granted](Shell&, const detail::Grant& grant) { granted = grant; });
         if (ended != Errc{}) { return ended; }
         return make(*shell_, granted);
     }
     template <class Verb>
     Result<void> by_receipt(const Receipt& receipt, Verb&& verb) const noexcept {
+        if (has_left()) { return Errc::closed; }
         const auto holder = Settling::holder(*shell_, receipt);
         return holder ? verb(*holder) : Settling::refuse(*shell_, holder.error());
     }
@@ -220,7 +229,11 @@ private:
         }
     };
 
+    // By which a subscriber consumes, who may leave before the queue ends. [6.2]
+    [[nodiscard]] bool has_left() const noexcept { return member_ && member_->has_left(); }
+
     detail::Reference<Shell> shell_;
+    detail::Reference<Membership> member_;
 };
 
 }  // namespace v0

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -25,6 +26,9 @@ public:
     [[nodiscard]] const Msg& body() const& noexcept { return view_.body(); }
     const Msg& body() const&& = delete;
     [[nodiscard]] MessageId id() const noexcept { return id_; }
+    /// What it was published to; empty for the message of a queue.
+    [[nodiscard]] std::string_view subject() const& noexcept { return view_.subject(); }
+    std::string_view subject() const&& = delete;
     /// Why the queue gave up on it.
     [[nodiscard]] const Reason& reason() const& noexcept { return reason_; }
     /// How often it was handed out.
@@ -38,7 +42,7 @@ private:
 
     DeadLetter(Shell& shell, detail::Slot slot) noexcept
         : view_{shell, shell.bodies[slot]},
-          id_{detail::IdParts::message(shell.number(), shell.core.record(slot).number, slot)},
+          id_{shell.id_of(slot)},
           reason_{shell.core.history(slot).reason},
           attempts_{shell.core.history(slot).attempts},
           failures_{shell.core.history(slot).failures} {}
@@ -74,6 +78,7 @@ public:
             void make(std::size_t count) { seen.reserve(count); }
         };
         std::vector<DeadLetter<Msg, Platform>> seen;
+        if (has_left()) { return; }
         Removing::each_dead(*shell_, Room{seen}, [&seen](Shell& shell, detail::Slot slot) {
             seen.push_back(detail::Access::make<DeadLetter<Msg, Platform>>(shell, slot));
         });
@@ -91,29 +96,37 @@ public:
     /// key again; one with a parent that is dead or failed stays. Failures and attempts left are as
     /// new, a time to live starts again; `attempt` goes on. Only std::bad_alloc can come of it, and
     /// then none is redriven.
-    std::size_t redrive() const { return Removing::redrive_all(*shell_); }
+    std::size_t redrive() const { return has_left() ? 0 : Removing::redrive_all(*shell_); }
     /// The same for one; `unknown_message` if no dead letter has this id, `parent_failed` if a
     /// publish of it would be dead on arrival.
-    Result<void> redrive(MessageId id) const noexcept { return Removing::redrive(*shell_, id); }
+    Result<void> redrive(MessageId id) const noexcept {
+        if (has_left()) { return Errc::closed; }
+        return Removing::redrive(*shell_, id);
+    }
 
     /// Removes all of them; how many.
-    std::size_t purge() const noexcept { return Removing::purge_dead(*shell_); }
+    std::size_t purge() const noexcept { return has_left() ? 0 : Removing::purge_dead(*shell_); }
 
 private:
     friend struct detail::Access;
     using Shell = detail::QueueShell<Msg, Platform>;
     using Removing = detail::Removing<Msg, Platform>;
 
-    explicit DeadLetters(detail::Reference<Shell> shell) noexcept : shell_{std::move(shell)} {}
+    using Membership = detail::Membership<Platform>;
 
+    DeadLetters(detail::Reference<Shell> shell, detail::Reference<Membership> member) noexcept
+        : shell_{std::move(shell)}, member_{std::move(member)} {}
+
+    [[nodiscard]] bool has_left() const noexcept { return member_ && member_->has_left(); }
     // As Delivery::take: what may throw is done before the message leaves.
     Result<Msg> take_one(const MessageId* id) const {
         constexpr bool moves = std::is_nothrow_move_constructible_v<Msg>;
+        if (has_left()) { return Errc::closed; }
         for (;;) {
             auto found = Removing::look(*shell_, id);
             if (!found) { return found.error(); }
             auto& cell = found->view.cell();
-            if ((moves && cell.seen_by_one_handle()) || !std::is_copy_constructible_v<Msg>) {
+            if ((moves && found->view.is_alone()) || !std::is_copy_constructible_v<Msg>) {
                 const auto taken = Removing::take(*shell_, found->id, true);
                 if (taken) { return std::move(cell.body()); }
                 if (taken == Errc::body_shared && std::is_copy_constructible_v<Msg>) { continue; }
@@ -131,6 +144,7 @@ private:
     }
 
     detail::Reference<Shell> shell_;
+    detail::Reference<Membership> member_;
 };
 
 }  // namespace v0

@@ -52,10 +52,16 @@ public:
     }
     const Msg& body() const&& = delete;
 
+    /// What publish returned.
     [[nodiscard]] MessageId id() const noexcept {
-        return view_ ? detail::IdParts::message(view_.shell().number(), grant_.number, grant_.slot)
-                     : MessageId{};
+        if (!view_) { return MessageId{}; }
+        if (const auto* const shared = view_.cell().shared()) { return shared->id; }
+        return detail::IdParts::message(view_.shell().number(), grant_.number, grant_.slot);
     }
+    /// What the message was published to; empty for that of a queue, and of a moved-from or
+    /// detached delivery.
+    [[nodiscard]] std::string_view subject() const& noexcept { return view_.subject(); }
+    std::string_view subject() const&& = delete;
     [[nodiscard]] Receipt receipt() const noexcept {
         return view_ ? detail::IdParts::receipt(view_.shell().number(), grant_.slot, grant_.lease,
                                                 grant_.number)
@@ -146,7 +152,7 @@ private:
     [[nodiscard]] bool can_move_out() const noexcept {
         constexpr bool copies = std::is_copy_constructible_v<Msg>;
         constexpr bool moves = std::is_nothrow_move_constructible_v<Msg> || !copies;
-        return moves && view_.cell().seen_by_one_handle();
+        return moves && view_.is_alone();
     }
     [[nodiscard]] std::optional<typename Settling::Holder> holder_at(
         const Shell& shell) const noexcept {

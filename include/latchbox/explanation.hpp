@@ -22,6 +22,11 @@ struct Explanation {
         LatchState state = {};
         friend bool operator==(const Parent&, const Parent&) = default;
     };
+    struct Copy {
+        std::string subscription = {};
+        MessageState state = {};
+        friend bool operator==(const Copy&, const Copy&) = default;
+    };
 
     MessageId id = {};
     MessageState state = MessageState::never_issued;
@@ -35,7 +40,8 @@ struct Explanation {
     std::uint32_t failures = 0;  ///< since publish or redrive
     /// dead, failed: why. Otherwise how its last delivery went wrong, if one did.
     Reason reason = {};
-    /// BLOCKED: the parents it still waits for, in the order given at publish.
+    /// BLOCKED: the parents it still waits for, in the order given at publish. Of a topic's message
+    /// these, and the key, are of its first copy that is BLOCKED.
     std::vector<Parent> parents = {};
     /// Its key, if it has one.
     std::string key = {};
@@ -43,6 +49,10 @@ struct Explanation {
     std::uint64_t ahead_in_key = 0;
     /// Of a gate that is shut: how much is left to count down.
     std::uint32_t count = 0;
+    /// Of a topic's message: what it was published to; empty once nobody has it in hand.
+    std::string subject = {};
+    /// And its copies that are held, in the order of subscribing.
+    std::vector<Copy> copies = {};
 
     friend bool operator==(const Explanation&, const Explanation&) = default;
 };
@@ -63,11 +73,11 @@ namespace detail {
     return text + " s";
 }
 
-[[nodiscard]] inline std::string blocked_text(const Explanation& e) {
+[[nodiscard]] inline std::string wait_text(const Explanation& e) {
     if (e.parents.empty() && e.ahead_in_key == 0) {
-        return " is blocked: what it waited for has just come, or the broker closed before";
+        return "what it waited for has just come, or the broker closed before";
     }
-    std::string text = " is blocked: it waits for ";
+    std::string text = "it waits for ";
     for (std::size_t i = 0; i < e.parents.size(); ++i) {
         if (i == 3 && e.parents.size() > 4) {
             text += " and " + std::to_string(e.parents.size() - i) + " more parents";
@@ -83,6 +93,29 @@ namespace detail {
     return text;
 }
 
+[[nodiscard]] inline const char* held_text(MessageState state) noexcept {
+    switch (state) {
+        case MessageState::blocked: return "blocked";
+        case MessageState::delayed: return "delayed";
+        case MessageState::ready: return "ready";
+        case MessageState::leased: return "leased";
+        default: return "dead";
+    }
+}
+// ": 3 copies are held, ready in "mail", leased in "audit"".
+[[nodiscard]] inline std::string copies_text(const Explanation& e) {
+    std::string text = ": " + std::to_string(e.copies.size()) +
+                       (e.copies.size() == 1 ? " copy is held" : " copies are held");
+    for (std::size_t i = 0; i < e.copies.size() && i < 4; ++i) {
+        const Explanation::Copy& copy = e.copies[i];
+        text.append(", ").append(held_text(copy.state)).append(" in \"");
+        text.append(copy.subscription).append("\"");
+    }
+    if (e.copies.size() > 4) { text += ", and others"; }
+    const bool waits = !e.parents.empty() || e.ahead_in_key != 0;
+    return waits ? text + "; of the first that is blocked: " + wait_text(e) : text;
+}
+
 }  // namespace detail
 
 /// One sentence for people, without its full stop: "<id> in "mail" is blocked: it waits for <id>
@@ -90,10 +123,11 @@ namespace detail {
 [[nodiscard]] inline std::string to_string(const Explanation& e) {
     std::string text = to_string(e.id);
     if (!e.queue.empty()) { text += " in \"" + e.queue + "\""; }
+    if (!e.subject.empty()) { text += " of \"" + e.subject + "\""; }
     switch (e.state) {
         case MessageState::never_issued: return text + " was never issued by this broker";
         case MessageState::forgotten: return text + " is long gone: how it ended is forgotten";
-        case MessageState::blocked: return text + detail::blocked_text(e);
+        case MessageState::blocked: return text + " is blocked: " + detail::wait_text(e);
         case MessageState::delayed:
             return text + " is delayed until " + detail::seconds_text(e.until);
         case MessageState::ready:
@@ -102,7 +136,10 @@ namespace detail {
         case MessageState::leased:
             return text + " is leased until " + detail::seconds_text(e.until) + ", attempt " +
                    std::to_string(e.attempt);
-        case MessageState::dead: return text + " is dead: " + to_string(e.reason);
+        case MessageState::pending: return text + " is pending" + detail::copies_text(e);
+        case MessageState::dead:
+            if (!e.subject.empty()) { return text + " is dead" + detail::copies_text(e); }
+            return text + " is dead: " + to_string(e.reason);
         case MessageState::completed: return text + " has completed";
         case MessageState::failed: return text + " has failed: " + to_string(e.reason);
         case MessageState::shut:

@@ -23,5 +23,7 @@
 #include "latchbox/states.hpp"
 #include "latchbox/stats.hpp"
 #include "latchbox/subject.hpp"
+#include "latchbox/subscription.hpp"
 #include "latchbox/time.hpp"
+#include "latchbox/topic.hpp"
 #include "latchbox/version.hpp"

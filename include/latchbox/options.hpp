@@ -76,6 +76,56 @@ struct QueueOptions {
     friend bool operator==(const QueueOptions&, const QueueOptions&) = default;
 };
 
+/// How one subscription treats its copies; `group`, `durable` and `replay` apart as `QueueOptions`,
+/// where more is said.
+struct SubscriptionOptions {
+    /// All that name one group share one queue and one copy of each message, each delivered to one
+    /// of them; they must name the same pattern and the same options. The text is copied; it shares
+    /// its name with no queue. Empty: a queue of its own.
+    std::string_view group = {};
+    /// Keeps the queue of a group, gathering on, when its last subscriber goes; until `remove`.
+    bool durable = false;
+    /// First what the matching topics retain, gap-free and in publish order; as far as `capacity`
+    /// goes the newest of it. Not of a group that is there already: who joins one while it is made
+    /// may see later messages first. A replayed message waits for its parents as at its publish;
+    /// one of them that has been forgotten since counts as failed.
+    bool replay = false;
+    Duration lease = std::chrono::seconds{30};
+    std::size_t capacity = 65'536;
+    /// What becomes of a copy that finds the queue full: `drop_oldest` and `drop_newest` harm this
+    /// subscription only, and count as evicted; `reject` refuses the publish as a whole, `block`
+    /// lets it wait. Unset: `drop_oldest`, or `reject` if durable.
+    std::optional<Overflow> overflow = {};
+    Duration block_for = std::chrono::seconds{5};
+    std::uint32_t max_failures = 0;
+    std::uint32_t max_attempts = 0;
+    Backoff backoff = {};
+    std::optional<std::size_t> dead_capacity = {};
+    /// Failures of topics' messages are remembered by the broker, together: as many as the largest
+    /// of these says, of all subscriptions there were.
+    std::size_t outcome_memory = 65'536;
+};
+
+/// What a topic does with a message that nobody has subscribed to.
+enum class Unrouted : std::uint8_t {
+    discard,  ///< accepts it; it has completed at once, and counts as discarded
+    reject,   ///< refuses it: `no_subscriber`
+};
+
+/// How one topic treats what is published to it. A topic that was given other options than the
+/// defaults keeps them as long as the broker lives.
+struct TopicOptions {
+    Unrouted unrouted = Unrouted::discard;
+    /// How many messages can be read by their ids: the last so many. 0: any number, up to 65,536,
+    /// for as long as `retain_for` says.
+    std::size_t retain_count = 0;
+    /// For how long, from publish; at the end of it a message is gone. 0: as long as `retain_count`
+    /// has room; where both are 0 nothing is retained. Delivery does not depend on it.
+    Duration retain_for = {};
+
+    friend bool operator==(const TopicOptions&, const TopicOptions&) = default;
+};
+
 /// What becomes of a message when a parent dies or fails; the same whether that came before its
 /// publish or after.
 enum class OnParentFailure : std::uint8_t {
@@ -86,9 +136,10 @@ enum class OnParentFailure : std::uint8_t {
 
 /// How one message is published. `{}` is a message without wishes.
 struct PublishOptions {
-    /// Messages of this broker, in any queue, or gates, that must complete before this one is
-    /// delivered to anybody. Any number; one named twice counts once. An id that was never issued,
-    /// or has failed and been forgotten, is `unknown_parent`. Costs a lock per parent.
+    /// Messages of this broker, in any queue or topic, or gates, that must complete before this one
+    /// is delivered to anybody. A topic's message completes with its last copy. Any number; one
+    /// named twice counts once. An id that was never issued, or has failed and been forgotten, is
+    /// `unknown_parent`. Costs a lock per parent.
     std::vector<MessageId> parents = {};
     OnParentFailure on_parent_failure = OnParentFailure::dead_letter;
     /// Messages of one key form a line in their queue: one is delivered at a time, the next not
@@ -100,6 +151,9 @@ struct PublishOptions {
     /// Its time to live, counted from publish: a message not settled by then is gone, counted as
     /// expired. Must exceed `delay`. A delivery under way is judged when it comes back.
     Duration expires_in = Duration::never();
+    /// To a topic: how long the message can be read by its id, whatever the topic's own limits are;
+    /// 0: not at all. To a queue: `invalid_option`.
+    std::optional<Duration> retain_for = {};
     /// 0 to 9, higher first.
     std::uint8_t priority = 0;
     /// How long this publish waits for room, instead of the queue's own `block_for`.

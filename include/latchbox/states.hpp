@@ -21,6 +21,7 @@ enum class MessageState : std::uint8_t {
     completed,     ///< acked, and gone; of a gate: counted down
     failed,        ///< gone without an ack; of a gate: failed or abandoned
     shut,          ///< a gate that is not open yet
+    pending,       ///< of a topic: some of its copies are held, and none has died or failed
 };
 
 /// What a child waits on: how it stands with a message, or with a gate.
@@ -30,6 +31,12 @@ enum class LatchState : std::uint8_t {
     dead,       ///< a dead letter; a redrive makes it pending again, everything else failed
     failed,     ///< gone without an ack; of a gate: failed or abandoned. For good
 };
+
+namespace detail {
+constexpr bool is_final(LatchState state) noexcept {
+    return state == LatchState::completed || state == LatchState::failed;
+}
+}  // namespace detail
 
 [[nodiscard]] constexpr const char* to_string(LatchState state) noexcept {
     switch (state) {

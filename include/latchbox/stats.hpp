@@ -72,14 +72,31 @@ struct QueueStats {
     friend bool operator==(const QueueStats&, const QueueStats&) = default;
 };
 
-/// All queues of a broker together, those removed included. Each queue is counted at one instant
-/// of its own.
+/// All queues of a broker together, those of subscriptions and those removed included. Each queue
+/// is counted at one instant of its own.
 struct BrokerStats {
     std::size_t queues = 0;   ///< that exist now
     std::size_t gates = 0;    ///< that somebody holds or waits for
     std::size_t latches = 0;  ///< messages and gates that are, or were, asked for by somebody
     std::size_t edges = 0;    ///< pairs of a held message and a parent that is pending or dead
     QueueStats messages = {};
+    std::size_t topics = 0;         ///< that have a handle, options or messages in hand
+    std::size_t subscriptions = 0;  ///< queues that topics feed, a group counted once
+    std::uint64_t discarded = 0;    ///< messages of topics that nobody had subscribed to
+    std::uint64_t retained = 0;     ///< messages of topics that can be read by their ids now
+    std::uint64_t aged_out = 0;     ///< messages that were retained, and are not any more
+};
+
+/// One topic at one instant. A subject that nobody has in hand keeps no counts: they start again
+/// with its next handle, those of the broker go on.
+struct TopicStats {
+    std::uint64_t published = 0;  ///< messages accepted
+    std::uint64_t discarded = 0;  ///< of these, with no subscription that matched
+    std::uint64_t refused = 0;    ///< messages refused for want of room, or of subscribers
+    std::uint64_t retained = 0;   ///< that can be read by their ids now
+    std::uint64_t aged_out = 0;   ///< that could, and cannot any more
+
+    friend bool operator==(const TopicStats&, const TopicStats&) = default;
 };
 
 /// What was left in a broker when it closed.

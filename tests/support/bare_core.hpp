@@ -45,8 +45,9 @@ public:
     using Due = latchbox::detail::Due;
 
     explicit BareCore(const latchbox::QueueOptions& options = {},
-                      const latchbox::detail::CoreStart& start = {.first_bits = 0})
-        : core{options, start} {}
+                      const latchbox::detail::CoreStart& start = {.first_bits = 0},
+                      bool fed = false)
+        : core{options, start, fed} {}
 
     Core core;
     latchbox::detail::Effects effects;
@@ -106,9 +107,17 @@ public:
     }
     /// What the shell does with those whose latch has changed, and with those who left.
     void collect() {
-        while (core.has_noted()) { noted.push_back(core.take_noted()); }
+        using latchbox::detail::Told;
+        while (core.has_noted()) {
+            noted.push_back(core.take_noted());
+            if (noted.back().slot == latchbox::detail::none) { continue; }
+            Told& told = core.records()[noted.back().slot].told;
+            const bool dead = noted.back().state == latchbox::LatchState::dead;
+            if (told != Told::apart) { told = dead ? Told::dead : Told::pending; }
+        }
         while (!effects.gone.empty()) {
             gone.push_back(effects.gone.pop_front(core.records()));
+            core.records()[gone.back()].told = Told::apart;
             core.vacate(gone.back());
         }
     }

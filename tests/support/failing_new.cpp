@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "failing_new.hpp"
 
+#include <atomic>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
@@ -21,6 +22,7 @@ struct Plan {
     void (*meanwhile)() = nullptr;
 };
 thread_local constinit Plan plan{};
+constinit std::atomic<std::int64_t> live{0};
 
 // Knuth's multiplier for a linear congruential generator; the high bits are the good ones.
 bool one_in_hundred() noexcept {
@@ -50,8 +52,15 @@ bool fails() noexcept {
 void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (fails()) { return nullptr; }
     if (size == 0) { size = 1; }
+    live.fetch_add(1, std::memory_order_relaxed);
     if (alignment <= alignof(std::max_align_t)) { return std::malloc(size); }
     return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+
+void release(void* memory) noexcept {
+    if (memory == nullptr) { return; }
+    live.fetch_sub(1, std::memory_order_relaxed);
+    std::free(memory);
 }
 
 void* allocate_or_throw(std::size_t size, std::size_t alignment) {
@@ -61,6 +70,8 @@ void* allocate_or_throw(std::size_t size, std::size_t alignment) {
 }
 
 }  // namespace
+
+std::int64_t live_allocations() noexcept { return live.load(std::memory_order_relaxed); }
 
 FailingNew::FailingNew(Failing kind, std::uint64_t n) noexcept {
     plan = Plan{.armed = true, .kind = kind, .n = n, .random = n * 2 + 1};
@@ -97,19 +108,23 @@ void* operator new(std::size_t size, std::align_val_t alignment, const std::noth
 void* operator new[](std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
     return support::allocate(size, static_cast<std::size_t>(alignment));
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
-void operator delete[](void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+void operator delete(void* memory) noexcept { support::release(memory); }
+void operator delete[](void* memory) noexcept { support::release(memory); }
+void operator delete(void* memory, std::size_t) noexcept { support::release(memory); }
+void operator delete[](void* memory, std::size_t) noexcept { support::release(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { support::release(memory); }
+void operator delete[](void* memory, std::align_val_t) noexcept { support::release(memory); }
+void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+    support::release(memory);
+}
+void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+    support::release(memory);
+}
+void operator delete(void* memory, const std::nothrow_t&) noexcept { support::release(memory); }
+void operator delete[](void* memory, const std::nothrow_t&) noexcept { support::release(memory); }
 void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
-    std::free(memory);
+    support::release(memory);
 }
 void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
-    std::free(memory);
+    support::release(memory);
 }

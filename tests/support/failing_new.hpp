@@ -6,6 +6,9 @@
 
 namespace support {
 
+/// How many allocations by `operator new` are not deleted yet, in the whole program.
+[[nodiscard]] std::int64_t live_allocations() noexcept;
+
 /// Which allocations fail, counted from 1 within the life of a `FailingNew`.
 enum class Failing : std::uint8_t {
     none,            ///< they are only counted

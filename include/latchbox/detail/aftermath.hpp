@@ -19,6 +19,7 @@ namespace detail {
 template <class Msg, class Platform> struct Aftermath {
     Cell<Msg, Platform>* doomed = nullptr;
     std::uint64_t doomed_count = 0;
+    SharedBody<Msg, Platform>* doomed_shared = nullptr;
     Waiter<Platform>* ended = nullptr;
     bool idle = false;  // nothing is left to settle, and somebody wants to know
     // Of latches that were set, if any were: what that means for others.
@@ -33,12 +34,19 @@ template <class Msg, class Platform> struct Aftermath {
     Aftermath() noexcept {}
 
     [[nodiscard]] bool nothing() const noexcept {
-        return doomed == nullptr && ended == nullptr && !idle && !latched;
+        return doomed == nullptr && ended == nullptr && doomed_shared == nullptr && !idle &&
+               !latched;
     }
+    // Whether there is something to do that may need the broker after others were woken.
+    [[nodiscard]] bool lasts() const noexcept { return doomed_shared != nullptr || latched; }
     void doom(Cell<Msg, Platform>& cell) noexcept {
         cell.next_doomed = doomed;
         doomed = &cell;
         ++doomed_count;
+    }
+    void doom(SharedBody<Msg, Platform>& body) noexcept {
+        body.next_doomed = doomed_shared;
+        doomed_shared = &body;
     }
     void end(Waiter<Platform>& waiter, Errc ending) noexcept {
         waiter.ending = ending;

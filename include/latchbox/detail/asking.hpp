@@ -49,9 +49,13 @@ public:
             ask_for_gate(asked);
             return asked;
         }
+        if (IdParts::issuer(id) == broker.shelf.issuer) {
+            while (!try_ask_topics(broker, asked)) { broker.latches.grow(&LatchBoard::latches); }
+            return asked;
+        }
         for (;;) {
             if (!broker.is_closed()) { broker.arrive(false); }
-            const Reference<Shell> queue = broker.find(IdParts::issuer(id));
+            const Reference<Shell> queue = broker.find_issuer(id);
             if (!queue) {
                 asked.state = state_of(broker.past(id));
                 return asked;
@@ -117,6 +121,27 @@ private:
         queue.mutex.unlock();
         if (asked.latch == none) { broker.latches.grow(&LatchBoard::latches); }
         return asked.latch != none;
+    }
+    // The same of a topic's message. [5.3]
+    static bool try_ask_topics(Broker& broker, Asked& asked) noexcept LATCHBOX_UNCHECKED {
+        if (!broker.is_closed()) { broker.arrive(false); }
+        Lock shelf{broker.shelf.mutex};
+        auto* const body = broker.shelf.find(asked.id);
+        if (body == nullptr) {
+            asked.state = state_of(broker.shelf.past(asked.id));
+            return true;
+        }
+        Lock lock{broker.latches.mutex};
+        if (broker.is_closed()) {
+            const bool completed = body->tally.state() == LatchState::completed;
+            asked.state = completed ? LatchState::completed : LatchState::failed;
+            return true;
+        }
+        const auto standing = Judging<Msg, Platform>::standing_of(broker, *body);
+        if (standing.decided()) { asked.state = standing.state; }
+        asked.latch = standing.latch;
+        if (asked.latch != none) { broker.latches.board.hold(asked.latch); }
+        return asked.latch != none || standing.decided();
     }
     static std::optional<LatchState> state_of(const Issued::Past& past) noexcept {
         if (past.state == MessageState::completed) { return LatchState::completed; }

@@ -4,12 +4,15 @@
 
 #include <atomic>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "latchbox/detail/acting.hpp"
 #include "latchbox/detail/cascade.hpp"
 #include "latchbox/detail/issuers.hpp"
+#include "latchbox/detail/topics.hpp"
 #include "latchbox/detail/turns.hpp"
 
 namespace latchbox {
@@ -30,12 +33,15 @@ inline std::uint32_t draw_number() noexcept {
 template <class Msg, class Platform> class BrokerShell {
 public:
     using Shell = QueueShell<Msg, Platform>;
+    using Topic = TopicShell<Msg, Platform>;
+    using Topics = detail::Topics<Msg, Platform>;
     using After = Aftermath<Msg, Platform>;
 
     explicit BrokerShell(const BrokerOptions& options)
         : tag{options.tag},
           time{options.clock != nullptr ? *options.clock : own_clock_},
-          latches{draw_number()} {}
+          latches{draw_number()},
+          shelf{draw_number()} {}
     BrokerShell(const BrokerShell&) = delete;
     BrokerShell& operator=(const BrokerShell&) = delete;
 
@@ -47,6 +53,8 @@ private:
 public:
     Timekeeper<Shell, Platform> time;
     Latches<Platform> latches;
+    Shelf<Msg, Platform> shelf;
+    Passages<Msg, Platform> passages;
 
     void hold() noexcept { handles_.fetch_add(1, std::memory_order_relaxed); }
     void let_go() noexcept {
@@ -80,10 +88,11 @@ public:
     Instant poll() noexcept {
         while (!is_closed()) {
             const Instant now = arrive(true).now;
+            const Instant aging = shelf.age_out(now);
             const auto first = time.first();
-            if (!first.queue) { break; }
+            if (!first.queue) { return aging; }
             if (first.queue->confirm_due(first.first) && now < first.first.at) {
-                return first.first.at;
+                return earlier(first.first.at, aging);
             }
         }
         return Instant::never();
@@ -95,17 +104,46 @@ public:
         Cascade<Msg, Platform>::carry_out(*this, work, moment);
     }
 
+    // What is left of a call when it holds no lock any more, but for what is a queue's own. The
+    // caller keeps this alive if that `lasts`.
+    void act_on(After& after) noexcept {
+        if (!after.latched) {
+            wake(after);
+            return shelf.clear_all(std::exchange(after.doomed_shared, nullptr));
+        }
+        auto latched = *after.latched;
+        after.latched.reset();
+        if (!latched.exact) { latched.moment = time.now(); }
+        time.begin_wait();
+        act_on(after);
+        carry_out(latched.work, latched.moment);
+        time.end_wait();
+    }
+    // Once the last is woken nothing is touched any more: he may destroy every handle at once.
+    void wake(After& after) noexcept {
+        while (after.ended != nullptr) {
+            Waiter<Platform>& waiter = *after.ended;
+            after.ended = waiter.next;
+            time.finish(waiter.sleep);
+        }
+    }
+
     // --- queues ----------------------------------------------------------------------------
 
-    // The queue that issues ids under this number.
+    // The queue of this number.
     [[nodiscard]] Reference<Shell> find(std::uint32_t number) noexcept {
-        Lock lock{names_};
-        return refer(issuers_.find(number));
+        Lock lock{names};
+        return refer(issuers.find(number));
+    }
+    // The queue that issued this id; not that of a subscription, whose ids nobody knows.
+    [[nodiscard]] Reference<Shell> find_issuer(const MessageId& id) noexcept {
+        auto queue = find(IdParts::issuer(id));
+        return queue && queue->feed ? Reference<Shell>{} : queue;
     }
     // How it went with a message of a queue that was removed. [5.2]
     [[nodiscard]] Issued::Past past(const MessageId& id) noexcept {
-        Lock lock{names_};
-        return issuers_.past(IdParts::issuer(id), IdParts::number(id));
+        Lock lock{names};
+        return issuers.past(IdParts::issuer(id), IdParts::number(id));
     }
     // The same of one that `queue` does not hold, which is locked, and is not afterwards.
     [[nodiscard]] Issued::Past past(Shell& queue, const MessageId& id) noexcept
@@ -119,70 +157,23 @@ public:
         return kept.state != MessageState::never_issued ? kept : said;
     }
     [[nodiscard]] Reference<Shell> find(std::string_view name) {
-        Lock lock{names_};
-        const auto at = by_name_.find(name);
-        return refer(at == by_name_.end() ? nullptr : at->second);
-    }
-    // The queue of this name, made if there is none.
-    [[nodiscard]] Reference<Shell> find_or_make(std::string_view name,
-                                                const QueueOptions& options) {
-        if (auto found = find(name)) { return found; }
-        // Everything that can fail first, and outside the lock: the queue, its place with the
-        // timekeeper, its node in the map.
-        Reference<Shell> made{
-            new Shell{Reference<BrokerShell>::to(*this), name, options, draw_number()}};
-        std::map<std::string, Shell*, std::less<>> node;
-        node.emplace(std::string{name}, made.get());
-        auto number = Issuers<Shell>::make(*made);
-        made->enlist(time.enlist(*made));
-        Lock lock{names_};
-        const auto at = by_name_.find(name);
-        if (at != by_name_.end()) {
-            auto found = Reference<Shell>::to(*at->second);
-            lock.unlock();
-            time.discharge(made->retire());
-            return found;
-        }
-        by_name_.insert(node.extract(node.begin()));
-        made->hold();
-        issuers_.insert(number);
-        return made;
-    }
-    // Ends the queue; what is leased stays until its leases end.
-    bool remove(std::string_view name) noexcept {
-        std::map<std::string, Shell*, std::less<>> removed;
-        Reference<Shell> queue;
-        {
-            Lock lock{names_};
-            const auto at = by_name_.find(name);
-            if (at == by_name_.end() || is_closed()) { return false; }
-            queue = Reference<Shell>::to(*at->second);
-            removed.insert(by_name_.extract(at));
-        }
-        Effects effects;
-        After after;
-        const Moment moment = queue->enter(true);
-        if (!is_closed()) {
-            queue->ended = true;
-            queue->core.end(effects);
-            queue->end_all_waiters(Errc::closed, after);
-        }
-        queue->conclude(moment, effects, after);
-        queue->act_on(after);
-        return true;
+        Lock lock{names};
+        const auto at = by_name.find(name);
+        return refer(at == by_name.end() ? nullptr : at->second);
     }
     // Somebody waits for that: a drain, or a removed queue for its last lease.
     void became_idle(Shell& queue) noexcept {
         bool removed = false;
         typename Issuers<Shell>::Maps forgotten;
         {
-            Lock names{names_};
+            Lock lock{names};
             rouse_drainers();
-            Lock lock{queue.mutex};
-            const bool listed = issuers_.find(queue.number()) == &queue;
+            Lock held{queue.mutex};
+            const bool listed = issuers.find(queue.number()) == &queue;
             if (listed && queue.ended && queue.is_idle()) {
                 past_ += queue.core.stats();
-                forgotten = issuers_.outlive(queue.number(), queue.core.issued());
+                forgotten = queue.feed ? issuers.forget(queue.number())
+                                       : issuers.outlive(queue.number(), queue.core.issued());
                 removed = true;
             }
         }
@@ -193,31 +184,53 @@ public:
 
     [[nodiscard]] BrokerStats stats() noexcept {
         BrokerStats stats;
-        if (!is_closed()) { arrive(false); }
-        Lock lock{names_};
+        if (!is_closed()) { shelf.age_out(arrive(true).now); }
+        Lock lock{names};
         latches.count(stats);
-        stats.queues = by_name_.size();
+        stats.topics = topics.size();
         stats.messages = past_;
-        for (Shell* queue = issuers_.after(0); queue != nullptr;
-             queue = issuers_.after(queue->number())) {
+        for (Shell* queue = issuers.after(0); queue != nullptr;
+             queue = issuers.after(queue->number())) {
             Lock held{queue->mutex};
             stats.messages += queue->core.stats();
+            if (!queue->ended) { ++(queue->feed ? stats.subscriptions : stats.queues); }
         }
+        Lock held{shelf.mutex};
+        stats.discarded = shelf.discarded;
+        stats.retained = shelf.retained();
+        stats.aged_out = shelf.aged_out;
         return stats;
+    }
+
+    // --- topics ----------------------------------------------------------------------------
+
+    // By the last who held it.
+    void let_go_of_topic(Topic& topic) noexcept {
+        typename Topics::BySubject node;
+        std::unique_ptr<Topic> forgotten;
+        {
+            Lock lock{names};
+            if (topic.drop()) { forgotten.reset(topics.rest(topic, node)); }
+        }
     }
 
     // --- the end ---------------------------------------------------------------------------
 
     void close() noexcept {
         if (is_closed()) { return; }
-        arrive(true);
+        shelf.age_out(arrive(true).now);
         {
-            Lock lock{names_};
+            Lock lock{names};
             if (is_closed()) { return; }  // another was first
             mode_.store(closed, std::memory_order_release);
             rouse_drainers();
+            // A publish to a topic that has not seen this is done when its lock is free.
+            topics.for_each([](Topic& topic) { const Lock passed{topic.mutex}; });
         }
+        SharedBody<Msg, Platform>* retained = nullptr;
+        shelf.close(retained);
         each([](Shell& queue, After& after) { queue.close(after); });
+        shelf.clear_all(retained);
         LatchBoard::Work work = latches.close();
         Cascade<Msg, Platform>::tell(*this, work, Instant{});
     }
@@ -225,7 +238,7 @@ public:
     void drain(Duration timeout) noexcept {
         Drainer self;
         {
-            Lock lock{names_};
+            Lock lock{names};
             if (is_closed()) { return; }
             self.next = drainers_;
             drainers_ = &self;
@@ -245,7 +258,7 @@ public:
             time.lie_down(self.sleep, now, moves);
         }
         {
-            Lock lock{names_};
+            Lock lock{names};
             Drainer** link = &drainers_;
             while (*link != &self) { link = &(*link)->next; }
             *link = self.next;
@@ -256,13 +269,14 @@ public:
     void end() noexcept {
         close();
         time.end();
+        passages.clear(true);  // they keep queues, and those the broker
         for (;;) {
             Shell* queue = nullptr;
             {
-                Lock lock{names_};
-                queue = issuers_.after(0);
+                Lock lock{names};
+                queue = issuers.after(0);
                 if (queue == nullptr) { break; }
-                issuers_.erase(queue->number());
+                issuers.erase(queue->number());
             }
             time.discharge(queue->retire());
             queue->let_go();
@@ -276,6 +290,15 @@ public:
         }
     }
 
+    // --- names: who changes them stands in naming.hpp and subscribing.hpp ----------------------
+
+    typename Platform::Mutex names;
+    // Queues and groups.
+    std::map<std::string, Shell*, std::less<>> by_name LATCHBOX_GUARDED_BY(names);
+    // Queues that were removed, too, as long as something is leased; and those of subscriptions.
+    Issuers<Shell> issuers LATCHBOX_GUARDED_BY(names);
+    Topics topics LATCHBOX_GUARDED_BY(names);
+
 private:
     enum Mode : std::uint8_t { open, draining, closed };
     struct Drainer {
@@ -283,16 +306,13 @@ private:
         Drainer* next = nullptr;
     };
 
-    ~BrokerShell() = default;
+    ~BrokerShell() { topics.clear(); }
 
-    static Reference<Shell> refer(Shell* queue) noexcept {
-        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
-    }
     [[nodiscard]] Reference<Shell> next_after(std::uint32_t number) noexcept {
-        Lock lock{names_};
-        return refer(issuers_.after(number));
+        Lock lock{names};
+        return refer(issuers.after(number));
     }
-    void rouse_drainers() noexcept LATCHBOX_REQUIRES(names_) {
+    void rouse_drainers() noexcept LATCHBOX_REQUIRES(names) {
         for (Drainer* d = drainers_; d != nullptr; d = d->next) { time.rouse(d->sleep); }
     }
     template <class Act> void each(Act&& act) noexcept {
@@ -301,6 +321,9 @@ private:
             act(queue, after);
             queue.act_on(after);
         });
+    }
+    static Reference<Shell> refer(Shell* queue) noexcept {
+        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
     }
     [[nodiscard]] bool is_idle() noexcept {
         bool idle = true;
@@ -314,12 +337,8 @@ private:
     typename Platform::template Atomic<std::uint8_t> mode_{open};
     typename Platform::template Atomic<std::uint32_t> handles_{1};
     Turns<Msg, Platform> turns_;
-    typename Platform::Mutex names_;
-    std::map<std::string, Shell*, std::less<>> by_name_ LATCHBOX_GUARDED_BY(names_);
-    // Queues that were removed, too, as long as something is leased.
-    Issuers<Shell> issuers_ LATCHBOX_GUARDED_BY(names_);
-    Drainer* drainers_ LATCHBOX_GUARDED_BY(names_) = nullptr;
-    QueueStats past_ LATCHBOX_GUARDED_BY(names_);  // of queues that are gone
+    Drainer* drainers_ LATCHBOX_GUARDED_BY(names) = nullptr;
+    QueueStats past_ LATCHBOX_GUARDED_BY(names);  // of queues that are gone
 };
 
 }  // namespace detail

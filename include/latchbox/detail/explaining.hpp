@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "latchbox/detail/broker_shell.hpp"
@@ -21,40 +22,28 @@ public:
     // Of any id there may be. May throw std::bad_alloc.
     [[nodiscard]] static Explanation explain(Broker& broker,
                                              const MessageId& id) LATCHBOX_UNCHECKED {
-        if (!broker.is_closed()) { broker.arrive(true); }
+        if (!broker.is_closed()) { broker.shelf.age_out(broker.arrive(true).now); }
         Explanation said;
         said.id = id;
         if (IdParts::issuer(id) == broker.latches.issuer) {
             explain_gate(broker, said);
             return said;
         }
-        const Reference<Shell> queue = broker.find(IdParts::issuer(id));
+        if (IdParts::issuer(id) == broker.shelf.issuer) {
+            explain_topics_message(broker, said);
+            return said;
+        }
+        const Reference<Shell> queue = broker.find_issuer(id);
         if (!queue) {
             tell_past(said, broker.past(id));
             return said;
         }
         said.queue = queue->name();
-        // Memory is made without the lock, then one looks again.
-        for (;;) {
-            queue->mutex.lock();
-            const Slot slot = queue->core.find(IdParts::slot(id), IdParts::number(id));
-            if (slot == none) {
-                tell_past(said, broker.past(*queue, id));
-                if (said.state == MessageState::never_issued) { said.queue.clear(); }
-                return said;
-            }
-            std::size_t parents = 0;
-            std::size_t key = 0;
-            measure(*queue, slot, parents, key);
-            if (parents <= said.parents.capacity() && key <= said.key.capacity()) {
-                tell_held(*queue, slot, said);
-                queue->mutex.unlock();
-                return said;
-            }
-            queue->mutex.unlock();
-            said.parents.reserve(parents);
-            said.key.reserve(key);
+        if (!tell_in(*queue, said)) {
+            tell_past(said, broker.past(*queue, id));
+            if (said.state == MessageState::never_issued) { said.queue.clear(); }
         }
+        return said;
     }
 
 private:
@@ -78,6 +67,86 @@ private:
         if (said.state == MessageState::shut) { said.count = board.gate(gate).count; }
         said.reason = board.gate(gate).reason;
     }
+    // Looks at all subscriptions for its copies. If the last of them leaves while it looks, it
+    // looks again.
+    static void explain_topics_message(Broker& broker, Explanation& said) LATCHBOX_UNCHECKED {
+        do {
+            said.copies.clear();
+            said.parents.clear();
+            tell_standing(broker, said);
+            list_copies(broker, said);
+        } while (said.state == MessageState::pending && said.copies.empty());
+    }
+    static void tell_standing(Broker& broker, Explanation& said) LATCHBOX_UNCHECKED {
+        for (bool told = false; !told;) {
+            const std::size_t room = said.subject.capacity();
+            std::size_t wanted = 0;
+            Lock lock{broker.shelf.mutex};
+            auto* const body = broker.shelf.find(said.id);
+            if (body == nullptr) { return tell_past(said, broker.shelf.past(said.id)); }
+            wanted = body->topic->subject.size();
+            told = wanted <= room;
+            if (told) {
+                said.subject = body->topic->subject;
+                tell_standing(broker, body->tally.state(), said);
+            }
+            lock.unlock();
+            said.subject.reserve(wanted);
+        }
+    }
+    // And what the first that is BLOCKED waits for: nobody else can say that of a copy.
+    static void list_copies(Broker& broker, Explanation& said) LATCHBOX_UNCHECKED {
+        bool blocked = false;
+        broker.for_each([&](Shell& queue) LATCHBOX_UNCHECKED {
+            if (!queue.feed) { return; }
+            Explanation copy;
+            copy.id = said.id;
+            if (!tell_in(queue, copy)) { return queue.mutex.unlock(); }
+            said.copies.push_back({queue.name(), copy.state});
+            if (copy.state != MessageState::blocked || std::exchange(blocked, true)) { return; }
+            said.parents = std::move(copy.parents);
+            said.key = std::move(copy.key);
+            said.ahead_in_key = copy.ahead_in_key;
+        });
+    }
+    // The shelf is held.
+    static void tell_standing(Broker& broker, LatchState state,
+                              Explanation& said) noexcept LATCHBOX_UNCHECKED {
+        switch (state) {
+            case LatchState::pending: said.state = MessageState::pending; break;
+            case LatchState::completed: said.state = MessageState::completed; break;
+            case LatchState::dead: said.state = MessageState::dead; break;
+            case LatchState::failed: said.state = MessageState::failed; break;
+        }
+        if (state == LatchState::failed) { said.reason = Reason{broker.shelf.past(said.id).cause}; }
+    }
+    static MessageState state_of(const QueueCore& core, Slot slot) noexcept {
+        switch (core.record(slot).state) {
+            case State::blocked: return MessageState::blocked;
+            case State::delayed: return MessageState::delayed;
+            case State::ready: return MessageState::ready;
+            case State::leased: return MessageState::leased;
+            default: return MessageState::dead;
+        }
+    }
+    // What is held of it in one queue. False: nothing is; then that queue stays locked. Memory is
+    // made without the lock, then one looks again.
+    static bool tell_in(Shell& queue, Explanation& said) LATCHBOX_UNCHECKED {
+        for (;;) {
+            queue.mutex.lock();
+            const Slot slot = queue.find(said.id);
+            if (slot == none) { return false; }
+            std::size_t parents = 0;
+            std::size_t key = 0;
+            measure(queue, slot, parents, key);
+            const bool fits = parents <= said.parents.capacity() && key <= said.key.capacity();
+            if (fits) { tell_held(queue, slot, said); }
+            queue.mutex.unlock();
+            if (fits) { return true; }
+            said.parents.reserve(parents);
+            said.key.reserve(key);
+        }
+    }
     // The queue is held here and below. How much memory telling will take.
     static void measure(Shell& shell, Slot slot, std::size_t& parents,
                         std::size_t& key) noexcept LATCHBOX_UNCHECKED {
@@ -90,13 +159,7 @@ private:
     }
     static void tell_held(Shell& shell, Slot slot, Explanation& said) noexcept LATCHBOX_UNCHECKED {
         const QueueCore& core = shell.core;
-        switch (core.record(slot).state) {
-            case State::blocked: said.state = MessageState::blocked; break;
-            case State::delayed: said.state = MessageState::delayed; break;
-            case State::ready: said.state = MessageState::ready; break;
-            case State::leased: said.state = MessageState::leased; break;
-            default: said.state = MessageState::dead; break;
-        }
+        said.state = state_of(core, slot);
         if (said.state == MessageState::ready) { said.ahead = core.ahead(slot); }
         if (!core.has_history(slot)) { return; }
         const History& history = core.history(slot);

@@ -19,6 +19,7 @@ template <class Msg, class Platform> class Fetching {
 public:
     using Shell = QueueShell<Msg, Platform>;
     using StopToken = typename Platform::StopToken;
+    using Member = Membership<Platform>;
 
     // How long to wait for the first message: not at all, up to some time, or for ever.
     struct Patience {
@@ -30,15 +31,16 @@ public:
     // Up to `max` leases, one lock: the first may be waited for. `room(n)` makes room for n more
     // deliveries, or says that there is; it runs without the lock and may throw. `take(shell,
     // grant)` is given each lease, under the lock.
+    // `member`: by which handle of a subscription, if it is one.
     template <class Room, class Take>
-    static Errc some(Shell& shell, std::size_t max, const Patience& patience, const StopToken& stop,
-                     Room&& room, Take&& take) {
+    static Errc some(Shell& shell, const Member* member, std::size_t max, const Patience& patience,
+                     const StopToken& stop, Room&& room, Take&& take) {
         if (stop.stop_requested()) { return Errc::cancelled; }
         std::optional<Instant> until;
         Effects effects;
         for (bool exact = patience.timed || shell.short_leases();;) {
             const Moment moment = shell.enter(exact);
-            const Errc refused = refusal(shell, patience);
+            const Errc refused = refusal(shell, member, patience);
             if (refused != Errc{} || max == 0) {
                 shell.mutex.unlock();
                 return refused;
@@ -70,7 +72,10 @@ public:
                 room.make(1);
                 continue;
             }
-            return wait(shell, until.value_or(Instant::never()), stop, moment, effects, take);
+            Waiter<Platform> waiter;
+            waiter.member = member;
+            waiter.sleep.until = until.value_or(Instant::never());
+            return wait(shell, waiter, stop, moment, effects, take);
         }
     }
 
@@ -81,17 +86,16 @@ public:
     };
 
 private:
-    static Errc refusal(const Shell& shell, const Patience& patience) noexcept
+    static Errc refusal(const Shell& shell, const Member* member, const Patience& patience) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
-        if (shell.is_closed()) { return Errc::closed; }
+        if (shell.is_closed() || (member != nullptr && member->has_left())) { return Errc::closed; }
         return patience.length.is_negative() ? Errc::invalid_option : Errc{};
     }
     template <class Take>
-    static Errc wait(Shell& shell, Instant until, const StopToken& stop, const Moment& moment,
-                     Effects& effects, Take& take) LATCHBOX_RELEASE(shell.mutex) {
+    static Errc wait(Shell& shell, Waiter<Platform>& waiter, const StopToken& stop,
+                     const Moment& moment, Effects& effects, Take& take)
+        LATCHBOX_RELEASE(shell.mutex) {
         if constexpr (Platform::can_wait) {
-            Waiter<Platform> waiter;
-            waiter.sleep.until = until;
             const Errc ended = wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
             if (ended == Errc{}) { take(shell, waiter.grant); }
             return ended;

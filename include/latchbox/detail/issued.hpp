@@ -46,6 +46,8 @@ public:
     // The number that is drawn next.
     [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
     std::uint64_t draw() noexcept { return next_++; }
+    // The first of `count` numbers.
+    std::uint64_t draw(std::uint64_t count) noexcept { return std::exchange(next_, next_ + count); }
     [[nodiscard]] bool has_drawn(std::uint64_t number) const noexcept {
         return begin_ <= number && number < next_;
     }
@@ -60,6 +62,10 @@ public:
     // Room for `more` failures to come, as far as the bound goes.
     [[nodiscard]] bool has_room(std::size_t more) const noexcept {
         return more <= ring_.size() - size_ || ring_.size() == bound_;
+    }
+    // To remember at least so many, if there is room.
+    void raise_bound(std::size_t bound) noexcept {
+        if (bound_ < bound) { bound_ = bound; }
     }
     // The size to `make` for that: at least twice what there is.
     [[nodiscard]] std::size_t wanted(std::size_t more) const noexcept {

@@ -77,6 +77,13 @@ public:
         }
         return forgotten;
     }
+    // The queue goes, and nobody asks for what it issued.
+    [[nodiscard]] Maps forget(std::uint32_t number) noexcept {
+        Maps forgotten;
+        forgotten.queues.insert(maps_.queues.extract(number));
+        forgotten.removed.insert(spare_.extract(number));
+        return forgotten;
+    }
     // At the end of the broker, when nobody asks any more.
     void erase(std::uint32_t number) noexcept { maps_.queues.erase(number); }
 

@@ -22,7 +22,10 @@ public:
     using Shell = QueueShell<Msg, Platform>;
     using Broker = BrokerShell<Msg, Platform>;
 
-    explicit Linking(Broker& broker) noexcept : broker_{broker} {}
+    // `again`: of messages that were accepted before, and whose parents so were known. One that has
+    // been forgotten since has failed.
+    explicit Linking(Broker& broker, bool again = false) noexcept
+        : broker_{broker}, again_{again} {}
     Linking(const Linking&) = delete;
     Linking& operator=(const Linking&) = delete;
     ~Linking() {
@@ -41,10 +44,7 @@ public:
         for (; count != 0; --count) { begin(policy); }
         for (std::size_t i = 0; i < parents.size(); ++i) {
             if (!named_before.empty() && named_before[i]) { continue; }
-            const Errc failed = IdParts::issuer(parents[i]) == broker_.latches.issuer
-                                    ? link_to_gate(parents[i])
-                                    : link_to_message(parents[i]);
-            if (failed != Errc{}) { return failed; }
+            if (const Errc failed = link_to(parents[i]); failed != Errc{}) { return failed; }
         }
         return Errc{};
     }
@@ -110,9 +110,15 @@ private:
         return std::exchange(first_, broker_.latches.board.waits[first_].next);
     }
 
+    Errc link_to(const MessageId& parent) {
+        const std::uint32_t issuer = IdParts::issuer(parent);
+        if (issuer == broker_.latches.issuer) { return link_to_gate(parent); }
+        if (issuer == broker_.shelf.issuer) { return link_to_topics_message(parent); }
+        return link_to_message(parent);
+    }
     Errc link_to_message(const MessageId& parent) {
         for (;;) {
-            const Reference<Shell> queue = broker_.find(IdParts::issuer(parent));
+            const Reference<Shell> queue = broker_.find_issuer(parent);
             if (!queue) { return link_to_past(parent, broker_.past(parent)); }
             Shell& shell = *queue;
             shell.enter();
@@ -132,13 +138,31 @@ private:
             grow(lacking);
         }
     }
-    Errc link_to_past(const MessageId& parent, const Issued::Past& past) noexcept {
-        const bool failed = past.state == MessageState::failed;
-        if (!failed) {
-            return past.state == MessageState::completed ? Errc{} : Errc::unknown_parent;
+    // [5.3]
+    Errc link_to_topics_message(const MessageId& parent) LATCHBOX_UNCHECKED {
+        if (broker_.is_closed()) { return Errc::closed; }
+        for (broker_.arrive(false);;) {
+            auto lacking = Lacking::nothing;
+            {
+                Lock shelf{broker_.shelf.mutex};
+                auto* const body = broker_.shelf.find(parent);
+                if (body == nullptr) {
+                    const Issued::Past past = broker_.shelf.past(parent);
+                    shelf.unlock();
+                    return link_to_past(parent, past);
+                }
+                Lock lock{broker_.latches.mutex};
+                lacking = link_to_body(*body);
+            }
+            if (lacking == Lacking::nothing) { return Errc{}; }
+            grow(lacking);
         }
+    }
+    Errc link_to_past(const MessageId& parent, const Issued::Past& past) noexcept {
+        if (past.state == MessageState::completed) { return Errc{}; }
+        if (past.state != MessageState::failed && !again_) { return Errc::unknown_parent; }
         Lock lock{broker_.latches.mutex};
-        each([&](LatchBoard& board, std::uint32_t wait) { board.lose(wait, parent); });
+        lose(parent);
         return Errc{};
     }
     Errc link_to_gate(const MessageId& gate) {
@@ -154,7 +178,7 @@ private:
             const LatchState state = board.latches[at].state;
             if (state == LatchState::completed) { return Errc{}; }
             if (state == LatchState::failed) {
-                each([&gate](LatchBoard& b, std::uint32_t wait) { b.lose(wait, gate); });
+                lose(gate);
                 return Errc{};
             }
             if (board.edges.has_room(count_)) {
@@ -167,6 +191,16 @@ private:
     }
 
     enum class Lacking : std::uint8_t { nothing, latches, edges };
+    // The shelf is held, and the latches.
+    Lacking link_to_body(SharedBody<Msg, Platform>& body) noexcept LATCHBOX_UNCHECKED {
+        if (!broker_.latches.board.edges.has_room(count_)) { return Lacking::edges; }
+        const auto standing = Judging<Msg, Platform>::standing_of(broker_, body);
+        if (standing.state == LatchState::failed) { lose(body.id); }
+        if (standing.decided()) { return Lacking::nothing; }
+        if (standing.latch == none) { return Lacking::latches; }
+        each([&](LatchBoard& b, std::uint32_t wait) { b.link(wait, standing.latch); });
+        return Lacking::nothing;
+    }
     // The queue is held.
     Lacking link_to_held(Shell& shell, Slot slot) noexcept LATCHBOX_UNCHECKED {
         Lock lock{broker_.latches.mutex};
@@ -181,6 +215,9 @@ private:
         if (lacking == Lacking::edges) { broker_.latches.grow(&LatchBoard::edges); }
         if (lacking == Lacking::latches) { broker_.latches.grow(&LatchBoard::latches); }
     }
+    void lose(const MessageId& parent) noexcept LATCHBOX_REQUIRES(broker_.latches.mutex) {
+        each([&parent](LatchBoard& b, std::uint32_t wait) { b.lose(wait, parent); });
+    }
     template <class Act> void each(Act&& act) noexcept LATCHBOX_REQUIRES(broker_.latches.mutex) {
         LatchBoard& board = broker_.latches.board;
         for (std::uint32_t wait = first_; wait != none; wait = board.waits[wait].next) {
@@ -189,6 +226,7 @@ private:
     }
 
     Broker& broker_;
+    const bool again_;
     std::uint32_t first_ = none;  // waits, in the order of the messages
     std::uint32_t last_ = none;
     std::size_t count_ = 0;

@@ -11,7 +11,9 @@
 #include <vector>
 
 #include "latchbox/detail/linking.hpp"
+#include "latchbox/detail/option_checks.hpp"
 #include "latchbox/detail/queue_shell.hpp"
+#include "latchbox/detail/reserving.hpp"
 #include "latchbox/detail/waiting.hpp"
 
 namespace latchbox {
@@ -27,6 +29,7 @@ template <class Msg, class Platform> class Publishing {
 public:
     using Shell = QueueShell<Msg, Platform>;
     using After = Aftermath<Msg, Platform>;
+    using Reserving = detail::Reserving<Msg, Platform>;
     using StopToken = typename Platform::StopToken;
 
     static constexpr bool moves_under_lock = std::is_nothrow_move_constructible_v<Msg>;
@@ -67,7 +70,7 @@ private:
             Lock lock{shell_.mutex};
             if (shell_.is_closed()) { return Errc::closed; }
         }
-        if (!usable()) { return Errc::invalid_option; }
+        if (!is_usable(options_, false)) { return Errc::invalid_option; }
         Tied tied{Linking<Msg, Platform>{*shell_.broker}, std::string{options_.key}};
         if (!options_.parents.empty()) {
             const Errc unknown =
@@ -112,18 +115,11 @@ private:
         return ids;
     }
 
-    [[nodiscard]] bool usable() const noexcept {
-        const bool outlives_delay =
-            options_.expires_in.is_never() || options_.expires_in > options_.delay;
-        return !options_.delay.is_negative() && outlives_delay && options_.priority < priorities &&
-               (!options_.block_for || !options_.block_for->is_negative());
-    }
     // Whether the message will have a time of its own.
     [[nodiscard]] bool timed() const noexcept {
         return options_.delay > Duration{} || !options_.expires_in.is_never();
     }
-    // Whether it will need a history from the start.
-    [[nodiscard]] bool has_history() const noexcept { return timed() || tied_ != nullptr; }
+    [[nodiscard]] Needs needs() const noexcept { return Needs::of(options_, tied_ != nullptr); }
     [[nodiscard]] bool has_key() const noexcept {
         return tied_ != nullptr && !options_.key.empty();
     }
@@ -138,7 +134,7 @@ private:
             if (shell_.is_closed() || shell_.broker->refuses_publish()) {
                 return give_up(Errc::closed);
             }
-            if (!usable()) { return give_up(Errc::invalid_option); }
+            if (!is_usable(options_, false)) { return give_up(Errc::invalid_option); }
             // Who waits for room goes first.
             const bool turn = promised != 0 || shell_.publishers.empty();
             const bool room = count == 0 || (turn && shell_.core.has_room(count));
@@ -155,9 +151,9 @@ private:
                 promise.places = count;
                 continue;
             }
-            const auto lacking = take_slots(count, slots);
+            const auto lacking = Reserving::take_slots(shell_, count, needs(), slots);
             if (!lacking) { return Errc{}; }
-            withdraw(slots);
+            Reserving::withdraw(shell_, slots);
             shell_.core.promise(count);
             promise.places = count;
             shell_.grow(lacking);
@@ -202,36 +198,6 @@ private:
         shell_.finish(moment_, effects_);
         return why;
     }
-    // As many slots as there are messages; or what has to grow first.
-    QueueCore::Shortage take_slots(std::size_t count, SlotList& slots) noexcept
-        LATCHBOX_REQUIRES(shell_.mutex) {
-        QueueCore& core = shell_.core;
-        if (const auto lacking = core.of_outcomes(count)) { return lacking; }
-        if (has_history()) {
-            if (const auto lacking = core.of_histories(count)) { return lacking; }
-            if (const auto lacking = core.of_lines(); lacking && has_key()) { return lacking; }
-        }
-        while (slots.size() < count) {
-            const Slot slot = take_slot();
-            if (slot == none) { return core.of_records(); }
-            slots.push_back(core.records(), slot);
-        }
-        return {};
-    }
-    // The slot freed last, unless somebody still reads its body; then that before it; then one that
-    // was never used; `none` if there is none left.
-    Slot take_slot() noexcept LATCHBOX_REQUIRES(shell_.mutex) {
-        QueueCore& core = shell_.core;
-        for (int tries = 0; tries < 2 && core.vacant() != none; ++tries) {
-            if (shell_.bodies[core.vacant()].vacant()) { return core.reserve_vacant(); }
-            core.pass_over();
-        }
-        return core.has_fresh() ? core.reserve_fresh() : none;
-    }
-    void withdraw(SlotList& slots) noexcept LATCHBOX_REQUIRES(shell_.mutex) {
-        while (!slots.empty()) { shell_.core.withdraw(slots.pop_front(shell_.core.records())); }
-    }
-
     // A body whose move may throw is made without the lock, and copied rather than moved where that
     // can be: then what throws has changed nothing, and nothing was moved from if the queue closed
     // or filled up meanwhile. A body that cannot be copied is accepted all the same; if nothing is
@@ -260,9 +226,9 @@ private:
     Errc discard(SlotList& slots, Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         After after;
         for (Slot slot = slots.front(); slot != none; slot = shell_.core.record(slot).links.next) {
-            shell_.drop(slot, after);
+            shell_.drop(shell_.bodies[slot], after);
         }
-        withdraw(slots);
+        Reserving::withdraw(shell_, slots);
         shell_.conclude(moment_, effects_, after);
         shell_.act_on(after);
         return why;
@@ -285,14 +251,9 @@ private:
                 first = &shell.bodies[slot];
             }
             next = first;
-            shell.core.promise_histories(histories());
-            shell.core.promise_lines(lines());
+            Reserving::promise(shell, slots.size(), publishing.needs());
             shell.mutex.unlock();
         }
-        [[nodiscard]] std::size_t histories() const noexcept {
-            return publishing.has_history() ? slots.size() : 0;
-        }
-        [[nodiscard]] std::size_t lines() const noexcept { return publishing.has_key() ? 1 : 0; }
         Unlocked(const Unlocked&) = delete;
         Unlocked& operator=(const Unlocked&) = delete;
         ~Unlocked() LATCHBOX_UNCHECKED {
@@ -301,10 +262,9 @@ private:
                 made->destroy();
             }
             publishing.moment_ = shell.enter(publishing.moment_.exact());
-            shell.core.redeem_histories(histories());
-            shell.core.redeem_lines(lines());
+            Reserving::redeem(shell, slots.size(), publishing.needs());
             if (filled) { return; }
-            publishing.withdraw(slots);
+            Reserving::withdraw(shell, slots);
             shell.finish(publishing.moment_, publishing.effects_);
         }
     };
@@ -318,10 +278,10 @@ private:
         while (!slots.empty()) {
             const Slot slot = slots.pop_front(core.records());
             const std::uint64_t number =
-                has_history() ? accept_with_wishes(slot)
-                              : core.accept_plain(slot, options_.priority, moment_.now, effects_);
+                needs().history ? accept_with_wishes(slot)
+                                : core.accept_plain(slot, options_.priority, moment_.now, effects_);
             *ids++ = IdParts::message(shell_.number(), number, slot);
-            if (!shell_.holds_bodies) { shell_.drop(slot, after); }
+            if (!shell_.holds_bodies) { shell_.drop(shell_.bodies[slot], after); }
         }
         shell_.conclude(moment_, effects_, after);
         shell_.act_on(after);

@@ -39,6 +39,9 @@ inline const char* QueueCore::audit() const {
             return "a bad place";
         }
         if (record.priority >= priorities) { return "a priority out of range"; }
+        if (record.told == (record.state == State::dead ? Told::pending : Told::dead)) {
+            return "a copy whose message was not told";
+        }
         if (returned && record.state != State::ready) { return "returned, and not ready"; }
         const bool held_up = record.state == State::delayed || record.state == State::blocked;
         evictable += returned || held_up ? 1U : 0U;
@@ -101,7 +104,9 @@ inline const char* QueueCore::audit() const {
     }
     if (reserved > reserved_) { return "reserved slots are miscounted"; }
     if (histories != table_.histories_in_use()) { return "histories are miscounted"; }
-    if (held() + reserved_ > options_.capacity) { return "more held than capacity"; }
+    if (held() + (fed_ && drops_copies() ? 0 : reserved_) > options_.capacity) {
+        return "more held than capacity";
+    }
     if (options_.dead_capacity && dead_.size() > *options_.dead_capacity) {
         return "more dead letters than dead_capacity";
     }
@@ -132,7 +137,7 @@ inline const char* QueueCore::audit() const {
     };
     if (!holds_only(blocked_, State::blocked) || !holds_only(delayed_, State::delayed) ||
         !holds_only(dead_, State::dead) || !holds_only(vacant_, State::vacant) ||
-        !holds_only(deadlines_.leases(), State::leased)) {
+        !holds_only(seen_, State::vacant) || !holds_only(deadlines_.leases(), State::leased)) {
         return "a stranger in a list";
     }
     if (blocked_.size() != seen.blocked) { return "blocked messages are not all listed"; }

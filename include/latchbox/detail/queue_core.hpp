@@ -39,15 +39,18 @@ struct Wishes {
     MessageId parent = {};          // which of them says so, if it has to die
     std::string_view key = {};
     std::string* key_text = nullptr;  // the same, given up to the queue if it is new there
+    std::uint64_t number = 0;         // one of `draw_before`, for one that was published long ago
 };
 
 // The state machine of one queue. Knows slots, places and instants; no `Msg`, no lock, no clock.
-// Copyable: a test can visit every state of it.
+// Copyable: a test can visit every state of it. One that is `fed` by topics holds copies of their
+// messages: these have no outcome of their own, the shell tells their messages what became of them.
 //
 //   reserve            -> RESERVED                         room is taken, nothing accepted yet
 //   RESERVED  accept   -> READY | DELAYED | BLOCKED        draws the number of id and place; DEAD
 //                                                          if a parent has failed already
 //   RESERVED  withdraw -> vacant
+//   RESERVED  admit    -> vacant                           a copy for which there is no room
 //   BLOCKED   parents completed, first of its key -> READY | DELAYED, at the place of its number
 //   BLOCKED   a parent is dead or failed -> DEAD           by its own policy
 //   DELAYED   due      -> READY                            at the place of its number
@@ -71,7 +74,8 @@ struct Wishes {
 // before (`Shortage`), and settling and time need none at all. [4.11]
 class QueueCore {
 public:
-    explicit QueueCore(const QueueOptions& options, const CoreStart& start = {}) noexcept;
+    explicit QueueCore(const QueueOptions& options, const CoreStart& start = {},
+                       bool fed = false) noexcept;
 
     // --- room, made outside every lock -----------------------------------------------------
     struct Growth {
@@ -98,23 +102,14 @@ public:
     [[nodiscard]] Shortage of_records() const noexcept {
         return {.records = grown(table_.records.size())};
     }
-    [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept {
-        if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
-        return {.histories = grown(table_.histories.size() + wanted)};
-    }
+    [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept;
     // For one that may not have any yet.
     [[nodiscard]] Shortage of_history(Slot slot) const noexcept {
         return table_.has_history(slot) ? Shortage{} : of_histories(1);
     }
-    [[nodiscard]] Shortage of_lines() const noexcept {
-        if (lines_.has_room(1 + promised_lines_)) { return {}; }
-        return {.lines = grown(lines_.room() + promised_lines_)};
-    }
+    [[nodiscard]] Shortage of_lines() const noexcept;
     // So that whatever is held can fail without memory.
-    [[nodiscard]] Shortage of_outcomes(std::size_t wanted) const noexcept {
-        if (issued_.has_room(fresh_ + wanted)) { return {}; }
-        return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
-    }
+    [[nodiscard]] Shortage of_outcomes(std::size_t wanted) const noexcept;
     // As `Chunks` grow.
     [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {
         return 2 * size + (std::size_t{1} << start_.first_bits);
@@ -125,14 +120,39 @@ public:
     [[nodiscard]] bool has_room(std::size_t count) const noexcept;
     // Evicts until `count` more fit, or nothing is left but leases.
     void make_room(std::size_t count, Effects& effects) noexcept;
-    // A slot whose message is gone, the one freed last; `none` if there is none. Its body may
-    // still be seen by somebody: then `pass_over` it.
+    // A slot whose message and body are gone, the one freed last; `none` if there is none.
     [[nodiscard]] Slot vacant() const noexcept { return vacant_.front(); }
-    void pass_over() noexcept { vacant_.push_back(table_.records, take_vacant()); }
+    // The first whose body somebody still saw as its message left: if he still does, `pass_over`.
+    [[nodiscard]] Slot seen() const noexcept { return seen_.front(); }
+    void pass_over() noexcept {
+        looks_ -= looks_ != 0 ? 1U : 0U;
+        seen_.push_back(table_.records, take_seen());
+    }
+    // Whether it is worth to look at one more: each slot that came to be seen pays for one look at
+    // those that are passed over, so that looking costs no more than leaving did.
+    [[nodiscard]] bool may_look() const noexcept { return looks_ != 0; }
+    Slot reserve_seen() noexcept { return reserve(take_seen()); }
     [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
     Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
     Slot reserve_fresh() noexcept { return reserve(fresh_++); }
     void withdraw(Slot slot) noexcept;
+    // A copy is about to be accepted. Makes room for it as the policy has it, or else drops it,
+    // which counts as evicted: false. [6.4]
+    bool admit(Slot slot, Effects& effects) noexcept;
+    // How many of `wanted` copies can be replayed without taking anybody's room. The others, the
+    // oldest, are dropped, and counted so. [6.2]
+    [[nodiscard]] std::size_t room_to_replay(std::size_t wanted) const noexcept;
+    void drop_copies(std::size_t count) noexcept {
+        stats_.accepted += count;
+        stats_.evicted += count;
+    }
+    // Whether copies are dropped where there is no room, so that nobody has to ask for it before.
+    [[nodiscard]] bool drops_copies() const noexcept {
+        return options_.overflow == Overflow::drop_oldest ||
+               options_.overflow == Overflow::drop_newest;
+    }
+    // Numbers for copies that come later, and before all others. Returns the first.
+    std::uint64_t draw_before(std::uint64_t count) noexcept { return issued_.draw(count); }
     // Returns the number of its id.
     std::uint64_t accept(Slot slot, const Wishes& wishes, Instant now, Effects& effects) noexcept;
     // One that has no wish but its priority: it needs no history, and is not tied to others.
@@ -198,8 +218,8 @@ public:
     // The queue ends: everything that is not leased leaves, a leased one as it comes back.
     void end(Effects& effects) noexcept;
 
-    // Gives back the slot of a message in `Effects::gone`.
-    void vacate(Slot slot) noexcept;
+    // Gives back the slot of a message in `Effects::gone`; whether somebody still sees its body.
+    void vacate(Slot slot, bool seen = false) noexcept;
 
     // --- latches -------------------------------------------------------------------------------
     // Somebody asked for the latch of `slot`; needs a free history unless it has one.
@@ -211,6 +231,7 @@ public:
         std::uint32_t latch;
         LatchState state;
         std::uint32_t left_wait;
+        Slot slot;  // unless it left
     };
     [[nodiscard]] bool has_noted() const noexcept { return first_noted_ != none; }
     Noted take_noted() noexcept;
@@ -224,15 +245,7 @@ public:
 
     // --- looking -----------------------------------------------------------------------------
     [[nodiscard]] const QueueOptions& options() const noexcept { return options_; }
-    [[nodiscard]] QueueStats stats() const noexcept {
-        QueueStats stats = stats_;
-        stats.blocked = in(State::blocked);
-        stats.delayed = in(State::delayed);
-        stats.ready = in(State::ready);
-        stats.leased = in(State::leased);
-        stats.dead = in(State::dead);
-        return stats;
-    }
+    [[nodiscard]] QueueStats stats() const noexcept;
     [[nodiscard]] std::size_t in(State state) const noexcept {
         return in_[static_cast<std::size_t>(state)];
     }
@@ -276,8 +289,9 @@ private:
     static constexpr Instant at_once = Instant{Duration::nanoseconds(INT64_MIN)};
 
     Slot take_vacant() noexcept { return vacant_.pop_front(table_.records); }
+    Slot take_seen() noexcept { return seen_.pop_front(table_.records); }
     Slot reserve(Slot slot) noexcept;
-    std::uint64_t enroll(Slot slot, std::uint8_t priority) noexcept;
+    std::uint64_t enroll(Slot slot, std::uint8_t priority, std::uint64_t number = 0) noexcept;
     void give_history(Slot slot) noexcept;
     void become(Slot slot, State state) noexcept;
     void take_out(Slot slot) noexcept;
@@ -302,6 +316,7 @@ private:
 
     QueueOptions options_;
     CoreStart start_;
+    bool fed_;  // by topics
     bool ended_ = false;
     Instant now_ = at_once;  // the latest seen: time does not go back
     std::uint64_t next_lease_;
@@ -313,8 +328,10 @@ private:
     ReadyOrder ready_;
     SlotList blocked_;
     SlotList delayed_;
-    SlotList dead_;    // in the order of their deaths
-    SlotList vacant_;  // slots whose messages are gone
+    SlotList dead_;          // in the order of their deaths
+    SlotList vacant_;        // slots whose messages are gone
+    SlotList seen_;          // the same, whose bodies may still be seen
+    std::size_t looks_ = 0;  // at these, that were paid for; never more than there are
     Deadlines deadlines_;
     // Where the policy is drop_oldest: what waits elsewhere than in a line of ready_.
     SlotHeap<Place> evictable_;

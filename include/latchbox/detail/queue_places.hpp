@@ -9,11 +9,12 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start) noexcept
+inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start, bool fed) noexcept
     : options_{options},
       start_{start},
+      fed_{fed},
       next_lease_{start.lease},
-      issued_{options.outcome_memory, start.number} {}
+      issued_{fed ? 0 : options.outcome_memory, start.number} {}
 
 // --- room ------------------------------------------------------------------------------------
 
@@ -31,6 +32,21 @@ inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
     growth.lines = KeyLines::make(shortage.lines);
     growth.outcomes = Issued::make(shortage.outcomes);
     return growth;
+}
+
+inline QueueCore::Shortage QueueCore::of_histories(std::size_t wanted) const noexcept {
+    if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
+    return {.histories = grown(table_.histories.size() + wanted)};
+}
+
+inline QueueCore::Shortage QueueCore::of_lines() const noexcept {
+    if (lines_.has_room(1 + promised_lines_)) { return {}; }
+    return {.lines = grown(lines_.room() + promised_lines_)};
+}
+
+inline QueueCore::Shortage QueueCore::of_outcomes(std::size_t wanted) const noexcept {
+    if (issued_.has_room(fresh_ + wanted)) { return {}; }
+    return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
 }
 
 inline void QueueCore::adopt(Growth& growth) noexcept {
@@ -82,13 +98,34 @@ inline void QueueCore::withdraw(Slot slot) noexcept {
     vacate(slot);
 }
 
-inline std::uint64_t QueueCore::enroll(Slot slot, std::uint8_t priority) noexcept {
+inline bool QueueCore::admit(Slot slot, Effects& effects) noexcept {
+    if (!drops_copies()) { return true; }  // it has its room
+    const bool evicts = options_.overflow == Overflow::drop_oldest;
+    while (evicts && held() >= options_.capacity && held() != in(State::leased)) {
+        remove(eviction_candidate(), Exit::evicted, effects);
+    }
+    if (held() < options_.capacity) { return true; }
+    withdraw(slot);
+    drop_copies(1);
+    return false;
+}
+
+inline std::size_t QueueCore::room_to_replay(std::size_t wanted) const noexcept {
+    const std::size_t taken = held() + (drops_copies() ? 0 : reserved_);
+    const std::size_t room = taken < options_.capacity ? options_.capacity - taken : 0;
+    return wanted < room ? wanted : room;
+}
+
+inline std::uint64_t QueueCore::enroll(Slot slot, std::uint8_t priority,
+                                       std::uint64_t number) noexcept {
     Record& record = table_.records[slot];
     ensure(record.state == State::reserved);
     --reserved_;
     ++stats_.accepted;
-    record.number = record.place = issued_.draw();
+    record.number = record.place = number != 0 ? number : issued_.draw();
     record.priority = priority;
+    record.told = fed_ && number == 0 ? Told::pending : Told::apart;
+    record.failed = Cause::none;
     return record.number;
 }
 
@@ -107,13 +144,13 @@ inline std::uint64_t QueueCore::accept_plain(Slot slot, std::uint8_t priority, I
 
 inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant now,
                                        Effects& effects) noexcept {
-    const bool tied = wishes.wait != none || !wishes.key.empty();
+    const bool tied = wishes.wait != none || !wishes.key.empty() || wishes.number != 0;
     if (!tied && wishes.verdict == Verdict::go && wishes.delay <= Duration{} &&
         wishes.life.is_never()) {
         return accept_plain(slot, wishes.priority, now, effects);
     }
     now = see(now);
-    const std::uint64_t number = enroll(slot, wishes.priority);
+    const std::uint64_t number = enroll(slot, wishes.priority, wishes.number);
     give_history(slot);
     History& history = table_.history(slot);
     history.life = wishes.life;
@@ -212,10 +249,13 @@ inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
         case Exit::evicted: ++stats_.evicted, cause = Cause::evicted; break;
         case Exit::cancelled: ++stats_.cancelled, cause = Cause::cancelled; break;
     }
-    if (cause != Cause::none) { issued_.remember(table_.records[slot].number, cause); }
+    if (!fed_ && cause != Cause::none) { issued_.remember(table_.records[slot].number, cause); }
+    // One slow subscriber harms no one's children, nor does one that ended. [5.3]
+    const bool harmless = ended_ || exit == Exit::evicted;
+    table_.records[slot].failed = harmless ? Cause::none : cause;
     effects.gone.push_back(table_.records, slot);
     if (!table_.has_history(slot)) { return; }
-    if (ties(slot).any()) {
+    if (ties(slot).any() || ties(slot).noted) {
         loosen(slot, exit == Exit::completed);
     } else {
         table_.take_history(slot);
@@ -230,7 +270,7 @@ inline void QueueCore::loosen(Slot slot, bool completed) noexcept {
         lines_.leave(table_, slot);
     }
     ties.completed = completed;
-    if (ties.any()) {
+    if (ties.any() || ties.noted) {
         note(slot);
     } else {
         table_.take_history(slot);
@@ -252,10 +292,15 @@ inline void QueueCore::remove(Slot slot, Exit exit, Effects& effects) noexcept {
     leave(slot, exit, effects);
 }
 
-inline void QueueCore::vacate(Slot slot) noexcept {
+inline void QueueCore::vacate(Slot slot, bool seen) noexcept {
     become(slot, State::vacant);
     table_.records[slot].number = 0;
-    vacant_.push_front(table_.records, slot);
+    if (seen) {
+        seen_.push_back(table_.records, slot);
+        looks_ += looks_ < seen_.size() ? 1U : 0U;
+    } else {
+        vacant_.push_front(table_.records, slot);
+    }
 }
 
 // --- latches -----------------------------------------------------------------------------------
@@ -289,9 +334,10 @@ inline QueueCore::Noted QueueCore::take_noted() noexcept {
     Ties& ties = table_.history(slot).ties;
     first_noted_ = ties.next_noted;
     ties.noted = false;
-    Noted noted{ties.latch, latch_state(slot), none};
+    Noted noted{ties.latch, latch_state(slot), none, slot};
     if (table_.records[slot].state == State::vacant) {
         noted.left_wait = ties.wait;
+        noted.slot = none;
         table_.take_history(slot);
     }
     return noted;

@@ -3,13 +3,16 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "latchbox/detail/aftermath.hpp"
+#include "latchbox/detail/feed.hpp"
 #include "latchbox/detail/lock.hpp"
 #include "latchbox/detail/queue_transitions.hpp"
+#include "latchbox/detail/slot_index.hpp"
 #include "latchbox/ids.hpp"
 
 namespace latchbox {
@@ -22,7 +25,7 @@ template <class Msg, class Platform> class Judging;
 // One queue: its mutex, its core, the bodies and who waits. Thin: every call enters (which does
 // what is due and takes the lock), asks the core, concludes (which serves who waits, and unlocks)
 // and acts on what came of it. What a call does stands in publishing.hpp, fetching.hpp,
-// settling.hpp and removing.hpp.
+// settling.hpp and removing.hpp; what comes of a call stands in acting.hpp.
 //
 // Lives as long as a handle, a delivery or a body waiting for its end. Handles are counted as
 // usual; what is lent out (deliveries, bodies) is counted under the mutex when it goes and by one
@@ -32,15 +35,25 @@ public:
     using Shell = BrokerShell<Msg, Platform>;
     using Effects = detail::Effects;
     using After = Aftermath<Msg, Platform>;
+    using Feed = detail::Feed<QueueShell, Platform>;
+    using Membership = detail::Membership<Platform>;
 
     QueueShell(Reference<Shell> in, std::string_view name, const QueueOptions& how,
-               std::uint32_t number)
-        : broker{std::move(in)}, options{how}, core{options}, name_{name}, number_{number} {}
+               std::uint32_t number, std::unique_ptr<Feed> from = nullptr)
+        : broker{std::move(in)},
+          options{how},
+          feed{std::move(from)},
+          core{options, CoreStart{.first_bits = first_bits(feed)}, feed != nullptr},
+          bodies{feed != nullptr, first_bits(feed)},
+          name_{name},
+          number_{number} {}
     QueueShell(const QueueShell&) = delete;
     QueueShell& operator=(const QueueShell&) = delete;
 
     const Reference<Shell> broker;
     const QueueOptions options;
+    // Of a subscription's queue: what it is fed by.
+    const std::unique_ptr<Feed> feed;
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
     // Unique in the process: what ids and receipts name the queue by.
@@ -103,30 +116,7 @@ public:
     void act_on(After& after) noexcept {
         if (!after.nothing()) { act_on_all(after); }
     }
-    [[gnu::noinline]] void act_on_all(After& after) noexcept {  // seldom is anything left
-        if (after.latched) { return act_on_latches(after); }
-        if (after.idle) { broker->became_idle(*this); }
-        wake(after);
-        if (after.doomed == nullptr) { return; }
-        for (Cell<Msg, Platform>* cell = after.doomed; cell != nullptr;) {
-            Cell<Msg, Platform>* const next = cell->next_doomed;
-            cell->destroy();
-            cell = next;
-        }
-        give_back(static_cast<std::int64_t>(after.doomed_count));
-    }
-    // The cascade goes on after others were woken, who may destroy every handle; the end of the
-    // broker, and of its clock, waits for it.
-    void act_on_latches(After& after) noexcept {
-        const auto broker_kept = broker;
-        auto latched = *after.latched;
-        after.latched.reset();
-        if (!latched.exact) { latched.moment = broker->time.now(); }
-        broker_kept->time.begin_wait();
-        act_on(after);
-        broker_kept->carry_out(latched.work, latched.moment);
-        broker_kept->time.end_wait();
-    }
+    void act_on_all(After& after) noexcept;  // seldom is anything left
     void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
         After after;
@@ -137,30 +127,7 @@ public:
     // --- time --------------------------------------------------------------------------------
 
     // Does what is due from `first`, this queue's turn, up to another's turn at `limit`.
-    void let_time_act(const Due& first, const Due& limit, Instant now, After& after) noexcept {
-        Lock lock{mutex};
-        Effects effects;
-        while (!broker->is_closed()) {
-            const Due due = core.next_due();
-            if (!(due < limit) && due != first) { break; }
-            if (!core.step(Due::last_at(now), effects)) { break; }
-            collect(effects, after);
-            serve(due.at, now, after);
-            // What this means for others comes before anything that is due later.
-            if (!after.latched) { continue; }
-            after.latched->moment = {due.at, now};
-            after.latched->exact = true;
-            break;
-        }
-        static_cast<void>(core.due_earlier());
-        if (broker->is_closed()) {
-            forget_due();
-        } else {
-            tell(core.next_due());
-        }
-        tell_if_idle(after);
-    }
-
+    void let_time_act(const Due& first, const Due& limit, Instant now, After& after) noexcept;
     // Whether what the timekeeper was told is still so; if not, tells it.
     bool confirm_due(const Due& told) noexcept {
         Lock lock{mutex};
@@ -208,62 +175,20 @@ public:
     }
     // Sets the latches that changed, ends the queue's hold on the bodies of those who left, and
     // gives their slots back.
-    void collect(Effects& effects, After& after, Slot own = none) noexcept
-        LATCHBOX_REQUIRES(mutex) {
-        if (core.has_noted()) { Judging<Msg, Platform>::set_latches(*this, after); }
-        while (!effects.gone.empty()) {
-            const Slot slot = effects.gone.pop_front(core.records());
-            if (slot == own && bodies[slot].seen_by_one_handle()) {
-                bodies[slot].keep_alone();
-            } else if (holds_bodies) {
-                drop(slot, after);
-            }
-            core.vacate(slot);
-        }
-    }
-    void drop(Slot slot, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
-        if (!bodies[slot].drop()) { return; }
-        after.doom(bodies[slot]);
-        ++lent_;
-    }
+    void collect(Effects& effects, After& after, Slot own = none) noexcept LATCHBOX_REQUIRES(mutex);
+    // The queue holds the body no more.
+    void drop(Cell<Msg, Platform>& cell, After& after) noexcept LATCHBOX_REQUIRES(mutex);
     // Gives what is there to those who wait for it, in the order in which they came. A wait that is
     // over at `now` is over, even if its thread has not noticed yet. [4.9]
-    void serve(Instant now, Instant lease_from, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
-        while (!fetchers.empty() && core.has_ready()) {
-            Waiter<Platform>& waiter = fetchers.front();
-            end_fetcher(waiter);
-            const bool late = waiter.sleep.until <= now;
-            if (!late) { waiter.grant = lease(lease_from); }
-            after.end(waiter, late ? Errc::timed_out : Errc{});
-        }
-        while (!publishers.empty()) {
-            Waiter<Platform>& waiter = publishers.front();
-            const bool late = waiter.sleep.until <= now;
-            if (!late && !core.has_room(waiter.wanted)) { break; }
-            publishers.remove(waiter);
-            if (!late) { core.promise(waiter.wanted); }
-            after.end(waiter, late ? Errc::timed_out : Errc{});
-        }
-    }
+    void serve(Instant now, Instant lease_from, After& after) noexcept LATCHBOX_REQUIRES(mutex);
     void end_fetcher(Waiter<Platform>& waiter) noexcept LATCHBOX_REQUIRES(mutex) {
         fetchers.remove(waiter);
         core.redeem_histories(1);
     }
-    void end_all_waiters(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
-        while (!fetchers.empty()) {
-            Waiter<Platform>& waiter = fetchers.front();
-            end_fetcher(waiter);
-            after.end(waiter, ending);
-        }
-        end_publishers(ending, after);
-    }
-    void end_publishers(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex) {
-        while (!publishers.empty()) {
-            Waiter<Platform>& waiter = publishers.front();
-            publishers.remove(waiter);
-            after.end(waiter, ending);
-        }
-    }
+    void end_all_waiters(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex);
+    void end_publishers(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex);
+    // Of those who fetch by one handle of a group that others still belong to.
+    void end_fetchers_of(const Membership& member, After& after) noexcept LATCHBOX_REQUIRES(mutex);
     // Leases the first message, and lends its body to the handle that will be made of it.
     Grant lease(Instant from) noexcept LATCHBOX_REQUIRES(mutex) {
         const Slot slot = core.lease(from);
@@ -299,19 +224,41 @@ public:
         auto growth = core.make(shortage);
         typename Bodies<Msg, Platform>::Chunk chunk;
         if (shortage.records != 0) { chunk = bodies.make(next_chunk); }
+        SlotIndex::Room index;
+        if (feed) { index = SlotIndex::make(shortage.records); }
         Lock lock{mutex};
         core.adopt(growth);
         bodies.adopt(chunk);
+        copies.adopt(index);
     }
 
     // Stops it for good: nobody waits any more, and the queue lets go of all bodies.
-    void close(After& after) noexcept {
-        Lock lock{mutex};
-        end_all_waiters(Errc::closed, after);
-        holds_bodies = false;
-        for (Slot slot = 0; slot < core.slots(); ++slot) {
-            if (core.record(slot).state > State::reserved) { drop(slot, after); }
+    void close(After& after) noexcept;
+
+    // A handle sees a body no more; the last one destroys it. Not under a lock.
+    void put_down(Cell<Msg, Platform>& cell) noexcept {
+        if (cell.drop()) { destroy(cell); }
+        give_back(1);
+    }
+    // The slot of the message with this id, if it is held.
+    [[nodiscard]] Slot find(const MessageId& id) const noexcept LATCHBOX_REQUIRES(mutex) {
+        if (feed) {
+            const Slot slot = copies.find(TopicNumber::sequence(id));
+            return slot != none && bodies[slot].shared()->id == id ? slot : none;
         }
+        const bool own = IdParts::issuer(id) == number_;
+        return own ? core.find(IdParts::slot(id), IdParts::number(id)) : none;
+    }
+    // The copy that is about to be accepted is one of this message.
+    void share(Slot slot, SharedBody<Msg, Platform>& body) noexcept LATCHBOX_REQUIRES(mutex) {
+        copies.insert(TopicNumber::sequence(body.id), slot);
+        bodies[slot].share(body);
+    }
+    // The id by which others know the message of a slot: of a copy, that of its message.
+    [[nodiscard]] MessageId id_of(Slot slot) const noexcept LATCHBOX_REQUIRES(mutex) {
+        const auto* const shared = bodies[slot].shared();
+        return shared != nullptr ? shared->id
+                                 : IdParts::message(number_, core.record(slot).number, slot);
     }
 
     typename Platform::Mutex mutex;
@@ -319,21 +266,19 @@ public:
     Waiters<Platform> fetchers LATCHBOX_GUARDED_BY(mutex);
     Waiters<Platform> publishers LATCHBOX_GUARDED_BY(mutex);
     Bodies<Msg, Platform> bodies LATCHBOX_GUARDED_BY(mutex);
+    SlotIndex copies LATCHBOX_GUARDED_BY(mutex);          // of topics' messages, by their numbers
     bool holds_bodies LATCHBOX_GUARDED_BY(mutex) = true;  // until closed
     bool ended LATCHBOX_GUARDED_BY(mutex) = false;        // removed
 
 private:
+    // Of subscriptions there may be many, with little in each.
+    static unsigned first_bits(const std::unique_ptr<Feed>& feed) noexcept {
+        return feed != nullptr ? 2 : 4;
+    }
     ~QueueShell() = default;
 
-    void wake(After& after) noexcept {
-        if (after.ended == nullptr) { return; }
-        auto& time = broker->time;
-        while (after.ended != nullptr) {
-            Waiter<Platform>& waiter = *after.ended;
-            after.ended = waiter.next;
-            time.finish(waiter.sleep);
-        }
-    }
+    void wake(After& after) noexcept;
+    void destroy(Cell<Msg, Platform>& cell) noexcept;
 
     const std::string name_;
     const std::uint32_t number_;

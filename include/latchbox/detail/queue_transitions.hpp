@@ -174,7 +174,7 @@ inline void QueueCore::bury(Slot slot, const Reason& reason, Effects& effects) n
     become(slot, State::dead);
     dead_.push_back(table_.records, slot);
     step_out_of_line(slot);
-    if (ties(slot).latch != none) { note(slot); }
+    if (fed_ || ties(slot).latch != none) { note(slot); }
     while (options_.dead_capacity && dead_.size() > *options_.dead_capacity) {
         remove(dead_.front(), Exit::purged, effects);
     }
@@ -257,14 +257,26 @@ inline void QueueCore::redrive(Slot slot, Instant now, bool held_back) noexcept 
     history.ties.held_back = held_back;
     table_.records[slot].place = issued_.draw();
     if (history.ties.line != none && !held_back) { lines_.join_again(table_, slot); }
-    if (history.ties.latch != none) { note(slot); }
+    if (fed_ || history.ties.latch != none) { note(slot); }
     put_in(slot, at_once);
 }
 
 inline void QueueCore::end(Effects& effects) noexcept {
+    ended_ = true;
     purge(effects);
     purge_dead(effects);
-    ended_ = true;
+}
+
+// --- looking -----------------------------------------------------------------------------------
+
+inline QueueStats QueueCore::stats() const noexcept {
+    QueueStats stats = stats_;
+    stats.blocked = in(State::blocked);
+    stats.delayed = in(State::delayed);
+    stats.ready = in(State::ready);
+    stats.leased = in(State::leased);
+    stats.dead = in(State::dead);
+    return stats;
 }
 
 }  // namespace detail

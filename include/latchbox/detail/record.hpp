@@ -62,6 +62,10 @@ struct Links {
     Slot previous = none;
 };
 
+// How a copy of a topic's message stands, as far as that message has been told. `apart` is what it
+// is never told of: one that was replayed, and one that has left. [5.3]
+enum class Told : std::uint8_t { apart, pending, dead };
+
 // A message that has only been waiting in line needs no more than this.
 struct Record {
     Links links;
@@ -70,6 +74,8 @@ struct Record {
     std::uint32_t history = none;
     State state = State::vacant;
     std::uint8_t priority = 0;
+    Told told = Told::apart;
+    Cause failed = Cause::none;  // how it left, if it did not complete; of a copy
 };
 
 // What its parents say of a child.

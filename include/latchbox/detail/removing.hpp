@@ -115,8 +115,7 @@ public:
             return refused;
         }
         shell.lend(slot);
-        Dead found{View<Msg, Platform>{shell, shell.bodies[slot]},
-                   IdParts::message(shell.number(), shell.core.record(slot).number, slot)};
+        Dead found{View<Msg, Platform>{shell, shell.bodies[slot]}, shell.id_of(slot)};
         shell.mutex.unlock();
         return found;
     }
@@ -127,7 +126,7 @@ public:
         Errc refused = shell.is_closed() ? Errc::closed : Errc{};
         const Slot slot = refused == Errc{} ? find_dead(shell, id) : none;
         if (refused == Errc{} && slot == none) { refused = Errc::unknown_message; }
-        if (slot != none && alone && !shell.bodies[slot].seen_by_one_handle()) {
+        if (slot != none && alone && !shell.bodies[slot].body_seen_by_one_handle()) {
             refused = Errc::body_shared;
         }
         if (refused == Errc{}) { shell.core.take_dead(slot, effects); }
@@ -154,12 +153,8 @@ private:
     }
     static Slot find_dead(const Shell& shell, MessageId id) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
-        const Slot slot = find(shell, id);
+        const Slot slot = shell.find(id);
         return slot != none && shell.core.record(slot).state == State::dead ? slot : none;
-    }
-    static Slot find(const Shell& shell, MessageId id) noexcept LATCHBOX_REQUIRES(shell.mutex) {
-        if (IdParts::issuer(id) != shell.number()) { return none; }
-        return shell.core.find(IdParts::slot(id), IdParts::number(id));
     }
     template <class Act>
     static Result<void> with_message(Shell& shell, MessageId id, Act&& act) noexcept {
@@ -168,7 +163,7 @@ private:
         const Moment moment = shell.enter(true);
         Errc refused = Errc::closed;
         if (!shell.is_closed()) {
-            const Slot slot = find(shell, id);
+            const Slot slot = shell.find(id);
             refused = slot == none ? Errc::unknown_message
                                    : act(shell.core, slot, moment, effects, after);
         }

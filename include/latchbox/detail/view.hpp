@@ -2,9 +2,10 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <string_view>
 #include <utility>
 
-#include "latchbox/detail/queue_shell.hpp"
+#include "latchbox/detail/topic_shell.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -28,14 +29,25 @@ public:
     }
     ~View() {
         if (shell_ == nullptr) { return; }
-        if (cell_->drop()) { cell_->destroy(); }
-        shell_->give_back(1);
+        shell_->put_down(*cell_);
     }
 
     explicit operator bool() const noexcept { return shell_ != nullptr; }
     [[nodiscard]] Shell& shell() const noexcept { return *shell_; }
     [[nodiscard]] Cell<Msg, Platform>& cell() const noexcept { return *cell_; }
     [[nodiscard]] const Msg& body() const noexcept { return cell_->body(); }
+    // Nobody else sees the body; once all is done that is due, if that is what keeps it.
+    [[nodiscard]] bool is_alone() const noexcept {
+        if (cell_->body_seen_by_one_handle()) { return true; }
+        if (cell_->shared() == nullptr || shell_->broker->is_closed()) { return false; }
+        shell_->broker->shelf.age_out(shell_->broker->arrive(true).now);
+        return cell_->body_seen_by_one_handle();
+    }
+    // Of a copy of a topic's message; else empty.
+    [[nodiscard]] std::string_view subject() const noexcept {
+        const auto* const shared = shell_ != nullptr ? cell_->shared() : nullptr;
+        return shared != nullptr ? std::string_view{shared->topic->subject} : std::string_view{};
+    }
 
 private:
     Shell* shell_ = nullptr;

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "latchbox/detail/ensure.hpp"
+#include "latchbox/detail/feed.hpp"
 #include "latchbox/detail/record.hpp"
 #include "latchbox/detail/timekeeper.hpp"
 #include "latchbox/errc.hpp"
@@ -27,7 +28,8 @@ struct Grant {
 // Guarded by the queue's mutex while it stands in line; its own once it was told the end.
 template <class Platform> struct Waiter {
     Sleep<Platform> sleep;
-    std::size_t wanted = 1;  // places, of a publisher
+    const Membership<Platform>* member = nullptr;  // by which handle of a subscription it fetches
+    std::size_t wanted = 1;                        // places, of a publisher
     bool in_line = false;
     Errc ending = Errc{};  // how it ended; none: it was served
     Grant grant;           // what was leased to it
@@ -40,6 +42,8 @@ template <class Platform> class Waiters {
 public:
     [[nodiscard]] bool empty() const noexcept { return first_ == nullptr; }
     [[nodiscard]] Waiter<Platform>& front() noexcept { return *first_; }
+    // Through Waiter::next.
+    [[nodiscard]] Waiter<Platform>* first() noexcept { return first_; }
     // How many of them wait up to some instant.
     [[nodiscard]] std::size_t timed() const noexcept { return timed_; }
 

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <utility>
+
+#include "latchbox/detail/judging.hpp"
+
+// What comes of a call on a queue: under its lock, and after it.
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// --- under the lock ------------------------------------------------------------------------------
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::collect(Effects& effects, After& after, Slot own) noexcept {
+    if (core.has_noted()) { Judging<Msg, Platform>::set_latches(*this, after); }
+    while (!effects.gone.empty()) {
+        const Slot slot = effects.gone.pop_front(core.records());
+        if (feed) {
+            Judging<Msg, Platform>::tell_left(*this, slot, after);
+            copies.remove(slot);
+        }
+        Cell<Msg, Platform>& cell = bodies[slot];
+        if (slot == own && cell.seen_by_one_handle()) {
+            cell.keep_alone();
+        } else if (holds_bodies) {
+            drop(cell, after);
+        }
+        core.vacate(slot, !cell.vacant());
+    }
+}
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::drop(Cell<Msg, Platform>& cell, After& after) noexcept {
+    if (!cell.drop()) { return; }
+    auto* const shared = cell.shared();
+    if (shared == nullptr) {
+        after.doom(cell);
+        ++lent_;
+    } else if (cell.stop_sharing()) {
+        after.doom(*shared);
+    }
+}
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::serve(Instant now, Instant lease_from, After& after) noexcept {
+    while (!fetchers.empty() && core.has_ready()) {
+        Waiter<Platform>& waiter = fetchers.front();
+        end_fetcher(waiter);
+        const bool late = waiter.sleep.until <= now;
+        if (!late) { waiter.grant = lease(lease_from); }
+        after.end(waiter, late ? Errc::timed_out : Errc{});
+    }
+    while (!publishers.empty()) {
+        Waiter<Platform>& waiter = publishers.front();
+        const bool late = waiter.sleep.until <= now;
+        if (!late && !core.has_room(waiter.wanted)) { break; }
+        publishers.remove(waiter);
+        if (!late) { core.promise(waiter.wanted); }
+        after.end(waiter, late ? Errc::timed_out : Errc{});
+    }
+}
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::end_all_waiters(Errc ending, After& after) noexcept {
+    while (!fetchers.empty()) {
+        Waiter<Platform>& waiter = fetchers.front();
+        end_fetcher(waiter);
+        after.end(waiter, ending);
+    }
+    end_publishers(ending, after);
+}
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::end_publishers(Errc ending, After& after) noexcept {
+    while (!publishers.empty()) {
+        Waiter<Platform>& waiter = publishers.front();
+        publishers.remove(waiter);
+        after.end(waiter, ending);
+    }
+}
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::end_fetchers_of(const Membership& member, After& after) noexcept {
+    for (Waiter<Platform>* waiter = fetchers.first(); waiter != nullptr;) {
+        Waiter<Platform>& one = *std::exchange(waiter, waiter->next);
+        if (one.member != &member) { continue; }
+        end_fetcher(one);
+        after.end(one, Errc::closed);
+    }
+}
+
+template <class Msg, class Platform> void QueueShell<Msg, Platform>::close(After& after) noexcept {
+    Lock lock{mutex};
+    end_all_waiters(Errc::closed, after);
+    holds_bodies = false;
+    for (Slot slot = 0; slot < core.slots(); ++slot) {
+        if (core.record(slot).state > State::reserved) { drop(bodies[slot], after); }
+    }
+}
+
+// --- time ----------------------------------------------------------------------------------------
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::let_time_act(const Due& first, const Due& limit, Instant now,
+                                             After& after) noexcept {
+    Lock lock{mutex};
+    Effects effects;
+    while (!broker->is_closed()) {
+        const Due due = core.next_due();
+        if (!(due < limit) && due != first) { break; }
+        if (!core.step(Due::last_at(now), effects)) { break; }
+        collect(effects, after);
+        serve(due.at, now, after);
+        // What this means for others comes before anything that is due later.
+        if (!after.latched) { continue; }
+        after.latched->moment = {due.at, now};
+        after.latched->exact = true;
+        break;
+    }
+    static_cast<void>(core.due_earlier());
+    if (broker->is_closed()) {
+        forget_due();
+    } else {
+        tell(core.next_due());
+    }
+    tell_if_idle(after);
+}
+
+// --- after the lock ------------------------------------------------------------------------------
+
+template <class Msg, class Platform>
+[[gnu::noinline]] void QueueShell<Msg, Platform>::act_on_all(After& after) noexcept {
+    // Whoever is woken may destroy every handle; bodies still lent keep the queue.
+    const Reference<Shell> kept = after.lasts() ? broker : Reference<Shell>{};
+    if (after.idle) { broker->became_idle(*this); }
+    auto* cell = after.doomed;
+    if (kept) {
+        kept->act_on(after);
+    } else {
+        broker->wake(after);
+    }
+    if (cell == nullptr) { return; }
+    while (cell != nullptr) { std::exchange(cell, cell->next_doomed)->destroy(); }
+    give_back(static_cast<std::int64_t>(after.doomed_count));
+}
+
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::destroy(Cell<Msg, Platform>& cell) noexcept {
+    auto* const shared = cell.shared();
+    if (shared == nullptr) {
+        cell.destroy();
+    } else if (cell.stop_sharing()) {
+        broker->shelf.clear(*shared);
+    }
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

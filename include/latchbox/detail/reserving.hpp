@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+
+#include "latchbox/detail/queue_shell.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// What messages that are about to be published need in a queue, apart from room.
+struct Needs {
+    bool history = false;  // each
+    bool line = false;     // of a key, for all of them
+
+    // Of messages with these options, if `tied` by parents or key.
+    [[nodiscard]] static Needs of(const PublishOptions& options, bool tied) noexcept {
+        const bool timed = options.delay > Duration{} || !options.expires_in.is_never();
+        return {timed || tied, tied && !options.key.empty()};
+    }
+};
+
+// Slots for messages that are about to be published, and what else they need.
+template <class Msg, class Platform> class Reserving {
+public:
+    using Shell = QueueShell<Msg, Platform>;
+
+    // As many slots as there are messages; or what has to grow first.
+    static QueueCore::Shortage take_slots(Shell& shell, std::size_t count, const Needs& needs,
+                                          SlotList& slots) noexcept LATCHBOX_REQUIRES(shell.mutex) {
+        QueueCore& core = shell.core;
+        if (const auto lacking = core.of_outcomes(count)) { return lacking; }
+        if (needs.history) {
+            if (const auto lacking = core.of_histories(count)) { return lacking; }
+            if (const auto lacking = core.of_lines(); lacking && needs.line) { return lacking; }
+        }
+        while (slots.size() < count) {
+            const Slot slot = take_slot(shell);
+            if (slot == none) { return core.of_records(); }
+            slots.push_back(core.records(), slot);
+        }
+        return {};
+    }
+    static void withdraw(Shell& shell, SlotList& slots) noexcept LATCHBOX_REQUIRES(shell.mutex) {
+        while (!slots.empty()) { shell.core.withdraw(slots.pop_front(shell.core.records())); }
+    }
+    // What `count` reserved messages need stays theirs while the lock is not held, until it is held
+    // again and redeemed.
+    static void promise(Shell& shell, std::size_t count, const Needs& needs) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        shell.core.promise_histories(needs.history ? count : 0);
+        shell.core.promise_lines(needs.line ? 1 : 0);
+    }
+    static void redeem(Shell& shell, std::size_t count, const Needs& needs) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        shell.core.redeem_histories(needs.history ? count : 0);
+        shell.core.redeem_lines(needs.line ? 1 : 0);
+    }
+
+private:
+    // A slot that was used lately, if nobody sees its body any more; else the one freed last; else
+    // one that was never used; `none` if there is none left.
+    static Slot take_slot(Shell& shell) noexcept LATCHBOX_REQUIRES(shell.mutex) {
+        QueueCore& core = shell.core;
+        for (int tries = 0; core.seen() != none && (tries < 2 || core.may_look()); ++tries) {
+            if (shell.bodies[core.seen()].vacant()) { return core.reserve_seen(); }
+            core.pass_over();
+        }
+        if (core.vacant() != none) { return core.reserve_vacant(); }
+        return core.has_fresh() ? core.reserve_fresh() : none;
+    }
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "latchbox/detail/record.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// Which slot has which number, where the number does not come from the slot: chains, by number
+// modulo a power of two. Numbers that come one after the other fall into different chains.
+// Memory comes as a `Room`, made outside every lock; nothing else here allocates.
+class SlotIndex {
+public:
+    struct Entry {
+        std::uint64_t number = 0;  // 0: the slot is not in
+        Slot next = none;          // in its chain
+    };
+    struct Room {
+        std::vector<Entry> entries;
+        std::vector<Slot> chains;
+    };
+
+    // For slots below `slots`. May throw std::bad_alloc; needs no lock.
+    [[nodiscard]] static Room make(std::size_t slots) {
+        Room room;
+        room.entries.resize(slots);
+        room.chains.assign(std::bit_ceil(slots), none);
+        return room;
+    }
+    // Takes the room if it is larger, and leaves the old memory in it.
+    void adopt(Room& room) noexcept {
+        if (room.entries.size() <= entries_.size()) { return; }
+        entries_.swap(room.entries);
+        chains_.swap(room.chains);
+        for (Slot slot = 0; slot < room.entries.size(); ++slot) {
+            if (room.entries[slot].number != 0) { insert(room.entries[slot].number, slot); }
+        }
+    }
+
+    void insert(std::uint64_t number, Slot slot) noexcept {
+        Slot& chain = chain_of(number);
+        entries_[slot] = {number, std::exchange(chain, slot)};
+    }
+    void remove(Slot slot) noexcept {
+        Slot* link = &chain_of(entries_[slot].number);
+        while (*link != slot) { link = &entries_[*link].next; }
+        *link = entries_[slot].next;
+        entries_[slot].number = 0;
+    }
+    // `none` if no slot has it.
+    [[nodiscard]] Slot find(std::uint64_t number) const noexcept {
+        if (chains_.empty() || number == 0) { return none; }
+        Slot slot = chains_[number & (chains_.size() - 1)];
+        while (slot != none && entries_[slot].number != number) { slot = entries_[slot].next; }
+        return slot;
+    }
+
+private:
+    [[nodiscard]] Slot& chain_of(std::uint64_t number) noexcept {
+        return chains_[number & (chains_.size() - 1)];
+    }
+
+    std::vector<Entry> entries_;  // by slot
+    std::vector<Slot> chains_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

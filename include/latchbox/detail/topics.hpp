@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "latchbox/detail/pattern_index.hpp"
+#include "latchbox/detail/topic_shell.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// Who subscribed to what, and which topics there are: a subject is here while somebody holds its
+// topic (a handle, or a message on the shelf), for ever if it was given options, and else for a
+// while yet, so that publishing to one subject again and again looks it up once each time. [6.7]
+// Under the broker's lock of names, but for `generation`.
+template <class Msg, class Platform> class Topics {
+public:
+    using Topic = TopicShell<Msg, Platform>;
+    using Queue = QueueShell<Msg, Platform>;
+    using BySubject = std::map<std::string_view, Topic*>;
+
+    // Which subscriptions there are: changes with them, before anything else depends on it.
+    [[nodiscard]] std::uint64_t generation() const noexcept {
+        return generation_.load(std::memory_order_acquire);
+    }
+
+    // One queue of the index: those of one pattern in the order in which they were made.
+    struct Subscriber {
+        std::uint32_t number;
+        Queue* queue;
+        friend bool operator<(const Subscriber& a, const Subscriber& b) noexcept {
+            return a.number < b.number;
+        }
+    };
+
+    // --- subscriptions -----------------------------------------------------------------------
+
+    // For `list`. May throw std::bad_alloc.
+    [[nodiscard]] static PatternIndex<Subscriber> make(std::string_view pattern, Queue& queue) {
+        return PatternIndex<Subscriber>::make(pattern, {queue.number(), &queue});
+    }
+    // From here on publishes find the queue.
+    void list(Queue& queue, PatternIndex<Subscriber>& one) noexcept {
+        subscriptions_.insert(one);
+        queue.feed->listed = true;
+        queue.feed->generation = generation_.fetch_add(1, std::memory_order_acq_rel) + 1;
+    }
+    // No longer. What is given back is destroyed without the lock.
+    [[nodiscard]] PatternIndex<Subscriber> unlist(Queue& queue) noexcept {
+        auto& feed = *queue.feed;
+        feed.listed = false;
+        generation_.fetch_add(1, std::memory_order_acq_rel);
+        return subscriptions_.erase(feed.pattern, {queue.number(), &queue});
+    }
+    [[nodiscard]] std::size_t subscriptions() const noexcept { return subscriptions_.size(); }
+    // Calls `found(subscriber)` for each that matches.
+    template <class Found> void match(std::string_view subject, Found&& found) const {
+        subscriptions_.match(subject, found);
+    }
+
+    // --- topics ------------------------------------------------------------------------------
+
+    // For `insert`. May throw std::bad_alloc.
+    [[nodiscard]] static BySubject make(Topic& topic) {
+        BySubject one;
+        one.emplace(topic.subject, &topic);
+        return one;
+    }
+    void insert(BySubject& one) noexcept { by_subject_.insert(one.extract(one.begin())); }
+    // Held once more; or nullptr.
+    [[nodiscard]] Topic* find(std::string_view subject) noexcept {
+        const auto at = by_subject_.find(subject);
+        if (at == by_subject_.end()) { return nullptr; }
+        Topic& topic = *at->second;
+        if (!topic.is_held()) { get_up(topic); }
+        topic.hold();
+        return &topic;
+    }
+    // Nobody holds it any more. Returns one to be forgotten and deleted, if there are too many of
+    // those, its place in `node`.
+    [[nodiscard]] Topic* rest(Topic& topic, BySubject& node) noexcept {
+        if (topic.has_options) { return nullptr; }
+        topic.older = newest_;
+        topic.newer = nullptr;
+        (newest_ != nullptr ? newest_->newer : oldest_) = &topic;
+        newest_ = &topic;
+        if (++resting_ <= most_resting) { return nullptr; }
+        Topic& oldest = *oldest_;
+        get_up(oldest);
+        node.insert(by_subject_.extract(oldest.subject));
+        return &oldest;
+    }
+    // Calls `act(topic)` for each.
+    template <class Act> void for_each(Act&& act) {
+        for (const auto& [subject, topic] : by_subject_) { act(*topic); }
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return by_subject_.size() - resting_; }
+    // At the end of the broker: nobody holds any.
+    void clear() noexcept {
+        for (const auto& [subject, topic] : by_subject_) { delete topic; }
+        by_subject_.clear();
+    }
+
+private:
+    static constexpr std::size_t most_resting = 256;
+
+    void get_up(Topic& topic) noexcept {
+        if (topic.has_options) { return; }
+        (topic.newer != nullptr ? topic.newer->older : newest_) = topic.older;
+        (topic.older != nullptr ? topic.older->newer : oldest_) = topic.newer;
+        --resting_;
+    }
+
+    PatternIndex<Subscriber> subscriptions_;
+    typename Platform::template Atomic<std::uint64_t> generation_{1};
+    BySubject by_subject_;
+    Topic* newest_ = nullptr;  // of those that nobody holds
+    Topic* oldest_ = nullptr;
+    std::size_t resting_ = 0;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/reserving.hpp"
+
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+// The way of one publish to the queues that match its topic: which they are, and what is reserved
+// in them. Lets go of all that at its end.
+template <class Msg, class Platform> class Way {
+public:
+    using Broker = BrokerShell<Msg, Platform>;
+    using Topic = TopicShell<Msg, Platform>;
+    using Passage = detail::Passage<Msg, Platform>;
+    using Target = typename Passage::Target;
+    using Shell = QueueShell<Msg, Platform>;
+    using Reserving = detail::Reserving<Msg, Platform>;
+
+    // Of `count` messages. May throw std::bad_alloc.
+    Way(Topic& topic, std::size_t count, const Needs& needs)
+        : topic_{topic}, count_{count}, needs_{needs} {
+        {
+            Lock lock{topic.mutex};
+            options_ = topic.options;
+        }
+        passage_ = topic.broker.passages.take(topic.idle_passages);
+        if (passage_ == nullptr) { passage_ = std::make_unique<Passage>(); }
+        passage_->bodies.resize(count);
+    }
+    Way(const Way&) = delete;
+    Way& operator=(const Way&) = delete;
+    // Others may go this way now.
+    ~Way() {
+        give_up();
+        const std::uint64_t generation = passage_->generation;
+        topic_.broker.passages.put(
+            topic_.idle_passages, std::move(passage_),
+            [&]() LATCHBOX_UNCHECKED { return topic_.broker.topics.generation() != generation; });
+    }
+
+    // As it was when this began.
+    [[nodiscard]] const TopicOptions& topic_options() const noexcept { return options_; }
+    [[nodiscard]] std::vector<Target>& targets() noexcept { return passage_->targets; }
+    // A place for each message's body.
+    [[nodiscard]] auto& bodies() noexcept { return passage_->bodies; }
+    [[nodiscard]] std::uint64_t generation() const noexcept { return passage_->generation; }
+    [[nodiscard]] bool is_stale() const noexcept LATCHBOX_UNCHECKED {  // asks an atomic
+        return passage_->generation != topic_.broker.topics.generation();
+    }
+    // Finds the queues as they are now, in the order in which they were made, if they may be others
+    // than before; nothing is reserved. May throw std::bad_alloc.
+    void find() {
+        if (!is_stale()) { return; }
+        passage_->generation = 0;
+        std::vector<Reference<Shell>> found;
+        found.reserve(targets().size() + 8);
+        for (std::size_t count = 0;; found.reserve(2 * count)) {
+            found.clear();
+            count = 0;
+            Lock lock{topic_.broker.names};
+            topic_.broker.topics.match(topic_.subject, [&](const auto& one) {
+                if (count++ < found.capacity()) {
+                    found.push_back(Reference<Shell>::to(*one.queue));
+                }
+            });
+            passage_->generation = topic_.broker.topics.generation();
+            if (count <= found.capacity()) { break; }
+            passage_->generation = 0;
+        }
+        // By number. What throws here leaves a passage that is stale.
+        const std::uint64_t generation = std::exchange(passage_->generation, 0);
+        auto room = SlotHeap<std::uint32_t>::make(found.size());
+        SlotHeap<std::uint32_t> order;
+        order.adopt(room);
+        for (std::uint32_t i = 0; i < found.size(); ++i) { order.insert(found[i]->number(), i); }
+        passage_->targets.clear();
+        passage_->targets.reserve(found.size());
+        while (!order.empty()) {
+            const std::uint32_t first = order.front().item;
+            order.remove(first);
+            passage_->targets.push_back({std::move(found[first])});
+        }
+        passage_->generation = generation;
+    }
+
+    // One more target is reserved; it holds what it needs until `redeem`.
+    void reserved() noexcept { ++reserved_; }
+    [[nodiscard]] Target* next_target() noexcept {
+        return reserved_ < targets().size() ? &targets()[reserved_] : nullptr;
+    }
+    void redeem(Target& target) noexcept LATCHBOX_REQUIRES(target.queue->mutex) {
+        Reserving::redeem(*target.queue, count_, needs_);
+    }
+    // Room that is kept in one queue while its lock is not held, until there are slots.
+    void keep_room(Shell& queue) noexcept { roomy_ = Reference<Shell>::to(queue); }
+    // Its lock is held. Whether some was kept there, which the caller has now.
+    [[nodiscard]] bool take_room(Shell& queue) noexcept LATCHBOX_REQUIRES(queue.mutex) {
+        if (roomy_.get() != &queue) { return false; }
+        queue.core.redeem(count_);
+        Reference<Shell>{std::move(roomy_)};
+        return true;
+    }
+
+    // Holds nothing that others may need.
+    void give_up() noexcept LATCHBOX_UNCHECKED {
+        while (reserved_ != 0) {
+            Target& target = targets()[--reserved_];
+            Shell& queue = *target.queue;
+            Effects effects;
+            const Moment moment = queue.enter();
+            redeem(target);
+            Reserving::withdraw(queue, target.slots);
+            queue.finish(moment, effects);
+        }
+        if (const auto queue = std::exchange(roomy_, Reference<Shell>{})) {
+            Effects effects;
+            const Moment moment = queue->enter();
+            queue->core.redeem(count_);
+            queue->finish(moment, effects);
+        }
+    }
+    // What was reserved is used.
+    void arrived() noexcept { reserved_ = 0; }
+
+private:
+    Topic& topic_;
+    const std::size_t count_;
+    const Needs needs_;
+    TopicOptions options_;
+    std::unique_ptr<Passage> passage_;
+    std::size_t reserved_ = 0;  // targets, the first so many
+    Reference<Shell> roomy_;
+};
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox
