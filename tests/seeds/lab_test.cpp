@@ -225,6 +225,20 @@ TEST_CASE_FIXTURE(TextLab, "L9: an unknown name makes an empty queue, which can 
     CHECK_FALSE(broker.remove("none"));
 }
 
+TEST_CASE_FIXTURE(TextLab, "L10: a topic may refuse what nobody subscribed to [6.5]") {
+    const auto topic = broker.topic("none", {.unrouted = latchbox::Unrouted::reject});
+    CHECK(topic.publish("m") == Errc::no_subscriber);
+    CHECK(topic.stats().published == 0);
+    CHECK(broker.stats().messages.accepted == 0);
+}
+
+TEST_CASE_FIXTURE(TextLab, "L11: who subscribed before the first publish gets it [6.2]") {
+    const auto divide = broker.subscribe("divide");
+    REQUIRE(broker.topic("divide").publish("first"));
+    CHECK(divide.pop().value() == "first");
+    support::check_sound(divide);
+}
+
 TEST_CASE_FIXTURE(TextLab, "L12: a failed message waits and comes again, the worker stays [4.6]") {
     REQUIRE(q.publish("A"));
     REQUIRE(q.publish("B"));

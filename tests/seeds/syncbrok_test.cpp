@@ -17,7 +17,7 @@
 #include "../support/message_kinds.hpp"
 #include "../support/sound.hpp"
 
-// What users of Syncbrok have: "not before". Its cases 6, 7 and 9 are about topics.
+// What users of Syncbrok have: "not before".
 namespace {
 
 using namespace std::chrono_literals;
@@ -110,6 +110,43 @@ TEST_CASE_FIXTURE(Sync, "S5: a parent acked long ago is waited for by nobody [5.
     CHECK(q.pop().value() == "C");
 }
 
+TEST_CASE_FIXTURE(Sync, "S6: a child comes after the last of all acks of its parent [5.3] [6.3]") {
+    const latchbox::Subscription<std::string> all[] = {broker.subscribe("s"), broker.subscribe("s"),
+                                                       broker.subscribe("s")};
+    const auto topic = broker.topic("s");
+    const auto parent = topic.publish("P");
+    REQUIRE(parent);
+    const auto child = topic.publish("C", {.parents = {*parent}});
+    REQUIRE(child);
+    for (const auto& acking : all) {
+        CHECK(broker.latch(*parent).state().value() == LatchState::pending);
+        for (const auto& one : all) { CHECK(one.stats().blocked == 1); }
+        auto delivery = acking.try_fetch();
+        REQUIRE(delivery);
+        CHECK(delivery->body() == "P");
+        CHECK(acking.try_fetch() == Errc::empty);
+        CHECK(delivery->ack());
+    }
+    CHECK(broker.latch(*parent).state().value() == LatchState::completed);
+    for (const auto& one : all) {
+        auto delivery = one.try_fetch();
+        REQUIRE(delivery);
+        CHECK(delivery->body() == "C");
+        CHECK(delivery->id() == *child);
+        CHECK(delivery->ack());
+        support::check_sound(one);
+    }
+}
+
+TEST_CASE_FIXTURE(Sync, "S7: what nobody subscribed to is done at once [5.3] [6.5]") {
+    const auto parent = broker.topic("s").publish("P");
+    REQUIRE(parent);
+    CHECK(broker.latch(*parent).state().value() == LatchState::completed);
+    const MessageId child = publish("C", {.parents = {*parent}});
+    CHECK(broker.explain(child).state == MessageState::ready);
+    CHECK(q.pop().value() == "C");
+}
+
 TEST_CASE_FIXTURE(Sync, "S8: who has nothing to do with it waits for nobody [5.1] [4.4]") {
     const MessageId a = publish("A");
     auto held = q.try_fetch();
@@ -123,6 +160,16 @@ TEST_CASE_FIXTURE(Sync, "S8: who has nothing to do with it waits for nobody [5.1
     nothing();
     CHECK(held->ack());
     CHECK(q.pop().value() == "D");
+}
+
+TEST_CASE_FIXTURE(Sync, "S9: who subscribes twice gets everything twice [6.3]") {
+    const latchbox::Subscription<std::string> mine[] = {broker.subscribe("s"),
+                                                        broker.subscribe("s")};
+    for (const char* body : {"1", "2", "3"}) { REQUIRE(broker.topic("s").publish(body)); }
+    for (const auto& one : mine) {
+        CHECK(support::work_off_text(one) == "123");
+        support::check_sound(one);
+    }
 }
 
 TEST_CASE_FIXTURE(Sync, "S10: one name is one queue, no name is none [8]") {
