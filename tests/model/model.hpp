@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "latchbox/errc.hpp"
@@ -15,12 +16,14 @@
 #include "latchbox/options.hpp"
 #include "latchbox/reason.hpp"
 #include "latchbox/stats.hpp"
+#include "model/mistakes.hpp"
 
 /// What a broker of queues does, said a second time and as naively as possible: all messages ever
-/// accepted in one vector, every question answered by walking it. A message keeps the list of its
-/// parents, and how it stands with them is looked up whenever that matters. Shares the public
-/// vocabulary with the library (options, stats, causes, error codes) and not one line of its
-/// inside.
+/// accepted in one vector, every question answered by walking it. (Topics: topics_model.hpp. Here
+/// are only the copies that they put into queues, and what these mean to the latch.) A message
+/// keeps the list of its parents, and how it stands with them is looked up whenever that matters.
+/// Shares the public vocabulary with the library (options, stats, causes, error codes) and not one
+/// line of its inside.
 namespace model {
 
 using latchbox::Cause;
@@ -45,73 +48,11 @@ template <class T> struct Answer {
     T value = {};
 };
 
-/// One thing done wrong on purpose: whoever compares must find each of them.
-enum class Mistake {
-    nothing,
-    one_failure_more,
-    one_attempt_more,
-    lease_valid_at_its_deadline,
-    delay_over_one_tick_late,
-    expires_one_tick_late,
-    release_goes_to_the_back,
-    requeue_keeps_its_place,
-    abandoning_is_a_failure,
-    lease_run_out_backs_off,
-    backoff_ignores_its_limit,
-    extend_shortens,
-    redrive_keeps_failures,
-    redrive_keeps_attempts,
-    redrive_keeps_its_time_to_live,
-    purge_of_dead_keeps_their_room,
-    dead_letters_expire,
-    stale_receipt_still_acks,
-    priority_is_ignored,
-    queues_run_one_after_the_other,
-    eviction_starts_with_the_newest,
-    duplicate_parents_count_twice,
-    child_of_a_dead_parent_is_delivered,
-    cancel_forgets_the_children,
-    eviction_forgets_the_children,
-    expiry_forgets_the_children,
-    purge_forgets_the_children,
-    redrive_waits_for_no_parent,
-    redrive_though_a_parent_is_dead,
-    hold_dies_with_a_dead_parent,
-    hold_waits_for_a_failed_parent,
-    deliver_is_dead_letter,
-    deliver_does_not_wait,
-    death_does_not_cascade,
-    children_are_told_newest_first,
-    reason_names_the_last_parent,
-    consequences_come_last,
-    opened_latch_ends_the_delay,
-    opened_latch_goes_to_the_back,
-    blocked_do_not_expire,
-    blocked_are_not_purged,
-    blocked_are_not_evicted,
-    gate_opens_one_too_late,
-    gate_counts_below_zero,
-    abandoned_gate_stays_shut,
-    failed_gate_opens,
-    forgotten_failure_reads_as_completed,
-    boundary_is_that_of_the_last_forgotten,
-    failure_lasts_one_too_long,
-    key_head_lost_on_requeue,
-    key_gap_not_closed_on_expiry,
-    dying_keeps_the_line_busy,
-    redrive_joins_the_front_of_its_line,
-    redriven_waits_behind_a_front_held_back,
-    dead_on_arrival_joins_its_line,
-    priority_outranks_the_key,
-    key_is_one_line_in_all_queues,
-    last_of_them,
-};
-
 enum class State : std::uint8_t { blocked, delayed, ready, leased, dead, gone };
 
 /// What an id names.
 struct Named {
-    enum Kind : std::uint8_t { nothing, message, gate } kind = nothing;
+    enum Kind : std::uint8_t { nothing, message, gate, post } kind = nothing;
     std::size_t number = none;
     friend bool operator==(const Named&, const Named&) = default;
 };
@@ -120,12 +61,16 @@ struct Named {
 struct Parent {
     Named who = {};
     LatchState told = LatchState::pending;
+    bool lost = false;  // nobody knew how it ended when it was looked up: as if it had failed
 };
 
 struct Message {
     std::size_t queue = 0;
     std::uint64_t body = 0;
-    MessageId id = {};  // as the broker drew it: the model is told
+    MessageId id = {};        // as the broker drew it: the model is told; a copy has its post's
+    std::size_t post = none;  // that it is a copy of
+    bool replayed = false;    // a copy made later, which says nothing about its post
+    bool spared = false;      // a copy that is gone, and not the publisher's fault: it completed
     std::vector<Parent> parents = {};
     OnParentFailure on_parent_failure = {};
     bool held_back = false;  // by parents
@@ -172,6 +117,23 @@ struct Handle {
     Ticks deadline = never;
 };
 
+/// A message published to a topic. Its copies stand among the messages.
+struct Post {
+    std::size_t topic = 0;
+    std::uint64_t body = 0;
+    MessageId id = {};  // the model is told
+    Message like = {};  // as its copies were published
+    bool unrouted = false;
+    bool came_to_nothing = false;  // nobody got it, nor could read it, from the start
+    bool retained = false;
+    bool own_limit = false;  // not those of its topic
+    Ticks retained_until = never;
+    std::size_t readers = 0;  // bodies that somebody read by id, and still has in hand
+    LatchState told = LatchState::pending;
+    Cause failed_by = Cause::none;  // of the first copy that failed
+    bool left_in_hand = false;      // when the broker closed
+};
+
 struct Gate {
     MessageId id = {};  // the model is told
     std::uint32_t count = 0;
@@ -186,6 +148,12 @@ struct Queue {
     std::string name;
     latchbox::QueueOptions options;
     bool removed = false;
+    bool is_subscription = false;
+    std::string pattern = {};                 // of a subscription
+    latchbox::SubscriptionOptions wish = {};  // of a subscription; its group is `name`, if any
+    bool has_group = false;
+    std::uint64_t replayed = 0;              // copies, so far
+    std::size_t handles = 0;                 // of a subscription, that have not left
     std::vector<std::size_t> failures = {};  // that are remembered, oldest first
     std::uint64_t forgotten = 0;             // up to this number nothing is known of who is gone
     std::uint64_t next_number = 1;
@@ -246,15 +214,16 @@ public:
     bool remove(const std::string& name) {
         const std::size_t q = find(name);
         if (closed_ || q == none) { return false; }
-        purge_waiting(q);
-        for (const std::size_t m : dead_letters(q)) { purge(messages_[m]); }
-        queues_[q].removed = true;
-        tell_children();
+        end(q);
         return true;
     }
     [[nodiscard]] std::size_t queue_count() const { return queues_.size(); }
     [[nodiscard]] const Queue& queue_at(std::size_t q) const { return queues_[q]; }
     [[nodiscard]] bool is_closed(std::size_t q) const { return closed_ || queues_[q].removed; }
+    /// Nor can anybody ask for it.
+    [[nodiscard]] bool is_shut(std::size_t q) const {
+        return is_closed(q) || (queues_[q].is_subscription && queues_[q].handles == 0);
+    }
 
     [[nodiscard]] latchbox::QueueStats stats(std::size_t q) const {
         latchbox::QueueStats all = queues_[q].events;
@@ -271,14 +240,14 @@ public:
     [[nodiscard]] latchbox::BrokerStats stats() const {
         latchbox::BrokerStats all;
         for (std::size_t q = 0; q < queues_.size(); ++q) {
-            all.queues += queues_[q].removed ? 0U : 1U;
+            all.queues += queues_[q].removed || queues_[q].is_subscription ? 0U : 1U;
             all.messages += stats(q);
         }
         for (const Gate& gate : gates_) { all.gates += is_in_hand(gate) ? 1U : 0U; }
         for (const Message& m : messages_) {
             if (m.state == State::gone) { continue; }
             for (const Parent& parent : m.parents) {
-                const LatchState state = fate(parent.who);
+                const LatchState state = fate(parent);
                 const bool open = state == LatchState::pending || state == LatchState::dead;
                 all.edges += open ? 1U : 0U;
             }
@@ -295,7 +264,7 @@ public:
                 {queues_[q].name, s.blocked, s.delayed, s.ready, s.leased, s.dead});
             for (const Message& m : messages_) {
                 if (m.queue != q || m.state != State::blocked) { continue; }
-                report.queues.back().blocked_messages.push_back(m.id);
+                report.queues.back().blocked_messages.push_back(id_of_message(number_of(m)));
             }
             report.blocked += s.blocked;
             report.delayed += s.delayed;
@@ -303,6 +272,7 @@ public:
             report.leased += s.leased;
             report.dead += s.dead;
         }
+        for (std::size_t p = 0; p < posts_.size(); ++p) { posts_[p].left_in_hand = has_body(p); }
         closed_ = true;
         return report;
     }
@@ -316,13 +286,10 @@ public:
                                              bool stop_requested = false) {
         if (stop_requested) { return {Errc::cancelled}; }
         if (is_closed(q)) { return {Errc::closed}; }
-        if (!usable(options)) { return {Errc::invalid_option}; }
+        if (!usable(options) || options.retain_for) { return {Errc::invalid_option}; }
         const auto parents = look_up(options.parents);
         if (parents.error != fine) { return {parents.error}; }
-        Message like_all;  // of this call
-        for (const Named& parent : parents.value) { like_all.parents.push_back({parent}); }
-        like_all.on_parent_failure = options.on_parent_failure;
-        look_at_parents(like_all);
+        Message like_all = draft(parents.value, options);  // of this call
         const Judgement judgement = judge(like_all);
         const Errc room = make_room(q, bodies.size());
         if (room != fine) { return {room}; }
@@ -333,11 +300,6 @@ public:
             Message& m = messages_.back();
             m.queue = q;
             m.body = body;
-            m.key = options.key;
-            m.priority = options.priority;
-            m.time_to_live = options.expires_in.count();
-            m.expires = after(now_, m.time_to_live);
-            m.due = after(now_, options.delay.count());
             draw_place(m);
             m.number = m.place;
             ++queues_[q].events.accepted;
@@ -350,13 +312,14 @@ public:
     void learn_id(const Named& whose, const MessageId& id) {
         if (whose.kind == Named::message) { messages_[whose.number].id = id; }
         if (whose.kind == Named::gate) { gates_[whose.number].id = id; }
+        if (whose.kind == Named::post) { posts_[whose.number].id = id; }
     }
 
     // -- hand out --------------------------------------------------------------------------------
 
     /// Up to `most` messages, first in line first; the handles of their deliveries.
     Answer<std::vector<std::size_t>> fetch(std::size_t q, std::size_t most) {
-        if (is_closed(q)) { return {Errc::closed}; }
+        if (is_shut(q)) { return {Errc::closed}; }
         Answer<std::vector<std::size_t>> answer;
         while (answer.value.size() < most) {
             const std::size_t first = first_ready(q);
@@ -380,7 +343,7 @@ public:
     }
     /// The message that left, completed.
     Answer<std::size_t> pop(std::size_t q) {
-        if (is_closed(q)) { return {Errc::closed}; }
+        if (is_shut(q)) { return {Errc::closed}; }
         const std::size_t first = first_ready(q);
         if (first == none) { return {Errc::empty}; }
         count_hand_out(messages_[first]);
@@ -390,7 +353,7 @@ public:
     }
     /// All that are ready now, first in line first: what that lets go is not among them.
     Answer<std::vector<std::size_t>> pop_all(std::size_t q) {
-        if (is_closed(q)) { return {Errc::closed}; }
+        if (is_shut(q)) { return {Errc::closed}; }
         Answer<std::vector<std::size_t>> answer;
         for (auto next = first_ready(q); next != none; next = first_ready(q)) {
             count_hand_out(messages_[next]);
@@ -427,7 +390,7 @@ public:
         Handle& handle = handles_[h];
         const std::size_t q = leases_[handle.lease].queue;
         if (handle.settled) { return closed_ ? Errc::closed : Errc::already_settled; }
-        const Errc error = settle(q, handle.lease, verb);
+        const Errc error = settle_lease(q, handle.lease, verb);
         if (error != fine) { return error; }
         if (verb.kind == Verb::extend) {
             handle.deadline = messages_[message_of(h)].deadline;
@@ -438,6 +401,10 @@ public:
     }
     /// By receipt.
     Errc settle(std::size_t q, std::size_t receipt, const Verb& verb) {
+        return is_shut(q) ? Errc::closed : settle_lease(q, receipt, verb);
+    }
+    /// By either.
+    Errc settle_lease(std::size_t q, std::size_t receipt, const Verb& verb) {
         if (is_closed(q)) { return Errc::closed; }
         if (receipt == none || leases_[receipt].queue != q) { return Errc::unknown_message; }
         if (verb.length < 0) { return Errc::invalid_option; }
@@ -462,9 +429,21 @@ public:
     /// Whether a copy must be made of the body of message `m`, as somebody else can see it.
     [[nodiscard]] bool body_is_shared(std::size_t message, std::size_t except = none) const {
         for (std::size_t h = 0; h < handles_.size(); ++h) {
-            if (h != except && sees(h, message)) { return true; }
+            if (h != except && handles_[h].exists && is_body_of(message_of(h), message)) {
+                return true;
+            }
         }
-        return false;
+        if (messages_[message].post == none) { return false; }
+        const Post& post = posts_[messages_[message].post];
+        for (std::size_t other = 0; other < messages_.size(); ++other) {
+            const bool held = messages_[other].state != State::gone && !closed_;
+            if (held && other != message && is_body_of(other, message)) { return true; }
+        }
+        return (post.retained && !closed_) || post.readers != 0;
+    }
+    [[nodiscard]] bool is_body_of(std::size_t m, std::size_t other) const {
+        const std::size_t post = messages_[m].post;
+        return m == other || (post != none && post == messages_[other].post);
     }
     [[nodiscard]] bool lease_lost(std::size_t h) const {
         const Handle& handle = handles_[h];
@@ -505,7 +484,7 @@ public:
     // -- take back -------------------------------------------------------------------------------
 
     Errc cancel(std::size_t q, std::size_t message) {
-        if (is_closed(q)) { return Errc::closed; }
+        if (is_shut(q)) { return Errc::closed; }
         if (!holds(q, message)) { return Errc::unknown_message; }
         Message& m = messages_[message];
         if (m.state == State::leased) { return Errc::leased; }
@@ -516,7 +495,7 @@ public:
     }
     /// Everything that waits at this instant, and then what follows from it.
     std::size_t purge(std::size_t q) {
-        if (is_closed(q)) { return 0; }
+        if (is_shut(q)) { return 0; }
         const std::size_t purged = purge_waiting(q);
         tell_children();
         return purged;
@@ -537,7 +516,7 @@ public:
     }
     /// The message that was taken.
     Answer<std::size_t> take_dead(std::size_t q) {
-        if (is_closed(q)) { return {Errc::closed}; }
+        if (is_shut(q)) { return {Errc::closed}; }
         const std::vector<std::size_t> dead = dead_letters(q);
         if (dead.empty()) { return {Errc::empty}; }
         purge(messages_[dead.front()]);
@@ -545,14 +524,14 @@ public:
         return {fine, dead.front()};
     }
     Answer<std::size_t> take_dead(std::size_t q, std::size_t message) {
-        if (is_closed(q)) { return {Errc::closed}; }
+        if (is_shut(q)) { return {Errc::closed}; }
         if (!is_dead(q, message)) { return {Errc::unknown_message}; }
         purge(messages_[message]);
         tell_children();
         return {fine, message};
     }
     std::size_t redrive_all(std::size_t q) {
-        if (is_closed(q)) { return 0; }
+        if (is_shut(q)) { return 0; }
         std::size_t redriven = 0;
         for (Message& m : messages_) {  // in the order of their publish
             if (m.queue != q || m.state != State::dead || may_not_redrive(m)) { continue; }
@@ -563,7 +542,7 @@ public:
         return redriven;
     }
     Errc redrive(std::size_t q, std::size_t message) {
-        if (is_closed(q)) { return Errc::closed; }
+        if (is_shut(q)) { return Errc::closed; }
         if (!is_dead(q, message)) { return Errc::unknown_message; }
         if (may_not_redrive(messages_[message])) { return Errc::parent_failed; }
         redrive(messages_[message]);
@@ -571,7 +550,7 @@ public:
         return fine;
     }
     std::size_t purge_dead(std::size_t q) {
-        if (is_closed(q)) { return 0; }
+        if (is_shut(q)) { return 0; }
         const std::vector<std::size_t> dead = dead_letters(q);
         for (const std::size_t m : dead) { purge(messages_[m]); }
         tell_children();
@@ -645,7 +624,27 @@ public:
         for (std::size_t g = 0; g < gates_.size(); ++g) {
             if (gates_[g].id == id) { return {Named::gate, g}; }
         }
+        for (std::size_t p = 0; p < posts_.size(); ++p) {
+            if (posts_[p].id == id) { return {Named::post, p}; }
+        }
         return {};
+    }
+    /// What this queue holds, or held last, under that id: itself, or a copy.
+    [[nodiscard]] std::size_t in_queue(std::size_t q, const MessageId& id) const {
+        std::size_t found = none;
+        const Named whose = find(id);
+        for (std::size_t m = 0; m < messages_.size(); ++m) {
+            if (messages_[m].queue == q && named(m) == whose) { found = m; }
+        }
+        return found;
+    }
+    /// What its id names.
+    [[nodiscard]] Named named(std::size_t message) const {
+        const std::size_t post = messages_[message].post;
+        return post == none ? Named{Named::message, message} : Named{Named::post, post};
+    }
+    [[nodiscard]] MessageId id_of_message(std::size_t message) const {
+        return id_of(named(message));
     }
     /// What `latch(id).state()` says of it; a latch that somebody has in hand is not forgotten.
     [[nodiscard]] Answer<LatchState> latch(const Named& whose, bool in_hand = false) const {
@@ -689,6 +688,8 @@ public:
 
     [[nodiscard]] std::size_t message_count() const { return messages_.size(); }
     [[nodiscard]] const Message& message(std::size_t m) const { return messages_[m]; }
+    [[nodiscard]] std::size_t post_count() const { return posts_.size(); }
+    [[nodiscard]] const Post& post(std::size_t p) const { return posts_[p]; }
     [[nodiscard]] bool holds(std::size_t q, std::size_t m) const {
         return m != none && messages_[m].queue == q && messages_[m].state != State::gone;
     }
@@ -697,13 +698,28 @@ public:
     [[nodiscard]] std::size_t live_bodies() const {
         std::size_t live = 0;
         for (std::size_t m = 0; m < messages_.size(); ++m) {
+            if (messages_[m].post != none) { continue; }
             const bool held = !closed_ && messages_[m].state != State::gone;
             live += held || body_is_shared(m) ? 1U : 0U;
         }
+        for (std::size_t p = 0; p < posts_.size(); ++p) { live += has_body(p) ? 1U : 0U; }
         return live;
     }
+    [[nodiscard]] bool has_body(std::size_t p) const {
+        for (std::size_t h = 0; h < handles_.size(); ++h) {
+            if (handles_[h].exists && messages_[message_of(h)].post == p) { return true; }
+        }
+        return (is_kept(p) && !closed_) || posts_[p].readers != 0;
+    }
+    /// A copy is held, or it can be read by id.
+    [[nodiscard]] bool is_kept(std::size_t p) const {
+        for (const Message& m : messages_) {
+            if (m.post == p && m.state != State::gone) { return true; }
+        }
+        return posts_[p].retained;
+    }
 
-private:
+protected:
     // What is due next in all queues. At one instant: leases, times to live, delays; then by
     // place; then by queue.
     struct Due {
@@ -784,6 +800,19 @@ private:
         if (options.expires_in.count() == never) { return true; }  // no wish, whatever the delay
         return options.expires_in.count() > options.delay.count();
     }
+    [[nodiscard]] Message draft(const std::vector<Named>& parents,
+                                const latchbox::PublishOptions& options) const {
+        Message m;
+        for (const Named& parent : parents) { m.parents.push_back({parent}); }
+        m.on_parent_failure = options.on_parent_failure;
+        m.key = options.key;
+        m.priority = options.priority;
+        m.time_to_live = options.expires_in.count();
+        m.expires = after(now_, m.time_to_live);
+        m.due = after(now_, options.delay.count());
+        look_at_parents(m);
+        return m;
+    }
     // A publish that may wait for room is only ever made with no time to do so.
     [[nodiscard]] Errc make_room(std::size_t q, std::size_t wanted) {
         Queue& queue = queues_[q];
@@ -793,15 +822,17 @@ private:
             held < queue.options.capacity ? queue.options.capacity - held : 0;
         if (wanted <= room) { return fine; }
         const bool drop = queue.options.overflow == latchbox::Overflow::drop_oldest;
-        const bool spared = mistake_ == Mistake::blocked_are_not_evicted;
-        const std::uint64_t evictable = s.delayed + s.ready + s.dead + (spared ? 0 : s.blocked);
-        if (!drop || wanted > room + evictable) {
+        if (!drop || wanted > room + evictable(s)) {
             queue.events.refused += wanted;
             const bool blocks = queue.options.overflow == latchbox::Overflow::block;
             return blocks && wanted <= queue.options.capacity ? Errc::timed_out : Errc::full;
         }
         for (std::uint64_t i = room; i < wanted; ++i) { evict_one(q); }
         return fine;
+    }
+    [[nodiscard]] std::uint64_t evictable(const latchbox::QueueStats& s) const {
+        const bool spared = mistake_ == Mistake::blocked_are_not_evicted;
+        return s.delayed + s.ready + s.dead + (spared ? 0 : s.blocked);
     }
     void evict_one(std::size_t q) {
         std::size_t victim = none;
@@ -954,13 +985,31 @@ private:
         if (keep && m.state == State::dead) { ++queue.forgotten_room; }
         leave(m, Cause::purged);
     }
+    // All that waits in it goes at once, what is leased when its lease is over.
+    void end(std::size_t q) {
+        queues_[q].removed = true;
+        purge_waiting(q);
+        for (const std::size_t m : dead_letters(q)) { purge(messages_[m]); }
+        const bool impatient = mistake_ == Mistake::leased_copy_leaves_with_its_subscription;
+        for (Message& m : messages_) {
+            if (impatient && m.post != none && m.queue == q && m.state == State::leased) {
+                leases_[m.lease].live = false;
+                purge(m);
+            }
+        }
+        tell_children();
+    }
     // Every exit passes here: for good, and completed if nothing is the cause.
     void leave(Message& m, Cause failed_by) {
         enter(m, State::gone);
         m.failed_by = failed_by;
         m.left_at = now_;
-        m.left_by_time = time_acts_ && !body_is_shared(number_of(m));
-        if (failed_by != Cause::none) { remember_failure(m); }
+        m.left_by_time = time_acts_ && m.post == none && !body_is_shared(number_of(m));
+        if (m.post != none) {
+            judge_copy(m);
+        } else if (failed_by != Cause::none) {
+            remember_failure(m);
+        }
         const bool gap =
             mistake_ == Mistake::key_gap_not_closed_on_expiry && failed_by == Cause::expired;
         if (!gap) { leave_line(m); }
@@ -984,6 +1033,7 @@ private:
     // The truth of it, remembered or not.
     [[nodiscard]] LatchState fate(const Named& whose) const {
         if (whose.kind == Named::gate) { return gates_[whose.number].state; }
+        if (whose.kind == Named::post) { return fate_of_copies(whose.number); }
         const Message& m = messages_[whose.number];
         if (m.state == State::dead) { return LatchState::dead; }
         if (m.state != State::gone) { return LatchState::pending; }
@@ -991,13 +1041,59 @@ private:
         if (forgetful && !is_remembered(whose.number)) { return LatchState::completed; }
         return m.failed_by == Cause::none ? LatchState::completed : LatchState::failed;
     }
+    [[nodiscard]] LatchState fate(const Parent& parent) const {
+        return parent.lost ? LatchState::failed : fate(parent.who);
+    }
+    // A copy that is gone: what that means to its post.
+    void judge_copy(Message& m) {
+        const bool ended = queues_[m.queue].removed;
+        m.spared = (m.failed_by == Cause::evicted || ended) && !m.replayed;
+        if (mistake_ == Mistake::evicted_copy_fails && m.failed_by == Cause::evicted) {
+            m.spared = false;
+        }
+        if (mistake_ == Mistake::copy_left_behind_fails && ended) { m.spared = false; }
+        if (mistake_ == Mistake::cancelled_copy_completes && m.failed_by == Cause::cancelled) {
+            m.spared = true;
+        }
+        const bool counts = !m.replayed || mistake_ == Mistake::replayed_copy_counts;
+        const bool failed = m.failed_by != Cause::none && !m.spared && counts;
+        Cause& first = posts_[m.post].failed_by;
+        if (failed && first == Cause::none) { first = m.failed_by; }
+    }
+    // One that failed decides, then one that is dead, then one that is pending.
+    [[nodiscard]] LatchState fate_of_copies(std::size_t p) const {
+        const bool failed = posts_[p].failed_by != Cause::none;
+        if (failed && mistake_ != Mistake::dead_copy_outranks_a_failed_one) {
+            return LatchState::failed;
+        }
+        bool dead = false;
+        bool pending = posts_[p].unrouted && mistake_ == Mistake::unrouted_message_stays_pending;
+        bool completed = false;
+        for (const Message& m : messages_) {
+            if (m.post != p) { continue; }
+            if (m.replayed && mistake_ != Mistake::replayed_copy_counts) { continue; }
+            dead = dead || m.state == State::dead;
+            completed = completed || m.state == State::gone;
+            pending = pending || (m.state != State::gone && m.state != State::dead);
+        }
+        if (completed && mistake_ == Mistake::one_completed_copy_is_enough) {
+            return LatchState::completed;
+        }
+        if (pending && mistake_ == Mistake::pending_copy_outranks_a_dead_one) {
+            return LatchState::pending;
+        }
+        if (dead) { return LatchState::dead; }
+        if (failed) { return LatchState::failed; }
+        return pending ? LatchState::pending : LatchState::completed;
+    }
     [[nodiscard]] bool is_remembered(std::size_t message) const {
         for (const std::size_t failure : queues_[messages_[message].queue].failures) {
             if (failure == message) { return true; }
         }
         return false;
     }
-    // Whether nobody can tell any more how it ended: it may have failed.
+    // Whether nobody can tell any more how it ended: it may have failed. Of posts, more are
+    // remembered than a script will ever make.
     [[nodiscard]] bool is_forgotten(const Named& whose) const {
         if (whose.kind != Named::message) { return false; }
         const Message& m = messages_[whose.number];
@@ -1067,7 +1163,7 @@ private:
     }
     // The first that kills it is to blame.
     void tell(Message& m, Parent& parent) const {
-        parent.told = fate(parent.who);
+        parent.told = fate(parent);
         const bool last = mistake_ == Mistake::reason_names_the_last_parent;
         const bool dies = verdict(m.on_parent_failure, parent.told) == Judgement::dies;
         if (dies && (last || m.blame == Named{})) { m.blame = parent.who; }
@@ -1092,15 +1188,20 @@ private:
     [[nodiscard]] std::vector<latchbox::Explanation::Parent> waited_for(const Message& m) const {
         std::vector<latchbox::Explanation::Parent> parents;
         for (const Parent& parent : m.parents) {
-            const LatchState state = fate(parent.who);
+            const LatchState state = fate(parent);
             if (verdict(m.on_parent_failure, state) == Judgement::goes) { continue; }
             parents.push_back({id_of(parent.who), state});
         }
         return parents;
     }
     [[nodiscard]] MessageId id_of(const Named& whose) const {
-        if (whose.kind == Named::nothing) { return {}; }
-        return whose.kind == Named::gate ? gates_[whose.number].id : messages_[whose.number].id;
+        switch (whose.kind) {
+            case Named::nothing: break;
+            case Named::message: return messages_[whose.number].id;
+            case Named::gate: return gates_[whose.number].id;
+            case Named::post: return posts_[whose.number].id;
+        }
+        return {};
     }
 
     // Published, or redriven.
@@ -1118,7 +1219,23 @@ private:
         m.in_line = !m.redriven || !m.held_back;
         advance_line(m);
     }
-    void changed(const Message& m) { change({Named::message, number_of(m)}); }
+    void changed(const Message& m) {
+        if (m.post == none) { return change({Named::message, number_of(m)}); }
+        const bool gone = m.state == State::gone;
+        std::erase(turned_, m.post);
+        (gone ? left_ : turned_).push_back(m.post);
+    }
+    // The copies of one queue that died or were redriven come before those that left.
+    void tell_posts() {
+        turned_.insert(turned_.end(), left_.begin(), left_.end());
+        left_.clear();
+        for (const std::size_t p : std::exchange(turned_, {})) {
+            const LatchState now = fate_of_copies(p);
+            if (posts_[p].told == now) { continue; }
+            posts_[p].told = now;
+            change({Named::post, p});
+        }
+    }
     void change(const Named& whose) {
         for (Change& other : changed_) {
             if (other.whose == whose) {
@@ -1132,6 +1249,7 @@ private:
     // die of it, and so on. Children that follow each other in one queue all learn of it before the
     // first of them dies.
     void tell_children() {
+        tell_posts();
         while (!changed_.empty()) {
             const std::vector<std::size_t> told = tell_some();
             const std::size_t so_far = changed_.size();
@@ -1139,6 +1257,7 @@ private:
                 const bool backwards = mistake_ == Mistake::children_are_told_newest_first;
                 settle_child(messages_[told[backwards ? told.size() - 1 - i : i]]);
             }
+            tell_posts();
             if (mistake_ == Mistake::death_does_not_cascade) { changed_.resize(so_far); }
         }
     }
@@ -1171,7 +1290,7 @@ private:
     bool tell(Message& m, const Named& whose) const {
         bool news = false;
         for (Parent& parent : m.parents) {
-            if (parent.who != whose || parent.told == fate(whose)) { continue; }
+            if (parent.who != whose || parent.told == fate(parent)) { continue; }
             tell(m, parent);
             news = true;
         }
@@ -1329,9 +1448,6 @@ private:
     [[nodiscard]] bool is_dead(std::size_t q, std::size_t m) const {
         return holds(q, m) && messages_[m].state == State::dead;
     }
-    [[nodiscard]] bool sees(std::size_t h, std::size_t message) const {
-        return handles_[h].exists && message_of(h) == message;
-    }
 
     Mistake mistake_;
     Ticks now_ = 0;
@@ -1342,7 +1458,10 @@ private:
     std::vector<Lease> leases_;
     std::vector<Handle> handles_;
     std::vector<Gate> gates_;
+    std::vector<Post> posts_;
     std::vector<Change> changed_;
+    std::vector<std::size_t> turned_;  // posts of which a copy died, or was redriven
+    std::vector<std::size_t> left_;    // and of which one left
     std::uint64_t next_since_ = 0;
 };
 

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include <cstdint>
+
+namespace model {
+
+/// What scripts have seen: blind ones would agree on anything.
+struct Figures {
+    std::uint64_t scripts = 0;
+    std::uint64_t steps = 0;
+    std::uint64_t messages = 0;
+    std::uint64_t hand_outs = 0;
+    std::uint64_t leases_run_out = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t deaths = 0;
+    std::uint64_t redriven = 0;
+    std::uint64_t evicted = 0;
+    std::uint64_t refused = 0;
+    std::uint64_t lost_verbs = 0;    // settle verbs by a holder whose lease was over
+    std::uint64_t late_readers = 0;  // bodies read after another had them or they were gone
+    std::uint64_t throwing_copies = 0;
+    std::uint64_t children = 0;          // accepted with parents
+    std::uint64_t deaths_by_parent = 0;  // of those, that died of one, the last time they died
+    std::uint64_t unknown_parents = 0;   // publishes refused for that
+    std::uint64_t parents_failed = 0;    // redrives refused for that
+    std::uint64_t gates = 0;
+    std::uint64_t keyed = 0;    // messages with a key
+    std::uint64_t blocked = 0;  // messages that were, after one step or another
+    std::uint64_t explained = 0;
+    std::uint64_t forgotten = 0;  // of those, failures that nobody remembered
+    std::uint64_t ticks = 0;
+    std::uint64_t posts = 0;   // messages published to topics
+    std::uint64_t copies = 0;  // that came of them
+    std::uint64_t posts_refused = 0;
+    std::uint64_t discarded = 0;  // for want of a subscription
+    std::uint64_t dropped = 0;    // copies, at their publish
+    std::uint64_t subscriptions = 0;
+    std::uint64_t replayed = 0;  // copies that came by it
+    std::uint64_t reads = 0;     // that had a body
+    std::uint64_t expired_reads = 0;
+    std::uint64_t aged_out = 0;
+    std::uint64_t left_behind = 0;  // copies, when their subscription ended
+    std::uint64_t posts_failed = 0;
+};
+
+inline void add(Figures& sum, const Figures& more) {
+    sum.scripts += more.scripts;
+    sum.steps += more.steps;
+    sum.messages += more.messages;
+    sum.hand_outs += more.hand_outs;
+    sum.leases_run_out += more.leases_run_out;
+    sum.expired += more.expired;
+    sum.deaths += more.deaths;
+    sum.redriven += more.redriven;
+    sum.evicted += more.evicted;
+    sum.refused += more.refused;
+    sum.lost_verbs += more.lost_verbs;
+    sum.late_readers += more.late_readers;
+    sum.throwing_copies += more.throwing_copies;
+    sum.children += more.children;
+    sum.deaths_by_parent += more.deaths_by_parent;
+    sum.unknown_parents += more.unknown_parents;
+    sum.parents_failed += more.parents_failed;
+    sum.gates += more.gates;
+    sum.keyed += more.keyed;
+    sum.blocked += more.blocked;
+    sum.explained += more.explained;
+    sum.forgotten += more.forgotten;
+    sum.posts += more.posts;
+    sum.copies += more.copies;
+    sum.posts_refused += more.posts_refused;
+    sum.discarded += more.discarded;
+    sum.dropped += more.dropped;
+    sum.subscriptions += more.subscriptions;
+    sum.replayed += more.replayed;
+    sum.reads += more.reads;
+    sum.expired_reads += more.expired_reads;
+    sum.aged_out += more.aged_out;
+    sum.left_behind += more.left_behind;
+    sum.posts_failed += more.posts_failed;
+}
+
+}  // namespace model
