@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -695,6 +696,415 @@ TEST_CASE("four consumers never hold two of one key [5.7]") {
     for (std::thread& thread : threads) { thread.join(); }
     CHECK(wrong == 0);
     support::check_sound(queue);
+}
+
+// --- topics --------------------------------------------------------------------------------------
+
+using Topic = latchbox::Topic<Note>;
+using Subscription = latchbox::Subscription<Note>;
+
+// Of each publisher the next number is the one after the last; what comes first is free, or 0.
+class InOrder {
+public:
+    explicit InOrder(bool from_the_first) : from_the_first_{from_the_first} {}
+    void saw(const Note& note) {
+        std::optional<std::uint32_t>& next = next_[note.publisher];
+        if (!next) { next = from_the_first_ ? 0 : note.number; }
+        if (note.number != *next) { holds_ = false; }
+        next = note.number + 1;
+    }
+    [[nodiscard]] bool holds() const { return holds_; }
+
+private:
+    std::array<std::optional<std::uint32_t>, publishers> next_;
+    bool from_the_first_;
+    bool holds_ = true;
+};
+
+// What one consumer of a subscription sees until it closes: all of it is acked.
+std::vector<Note> see_all(const latchbox::Consumer<Note>& consumer, std::atomic<bool>& odd) {
+    std::vector<Note> seen;
+    for (;;) {
+        auto delivery = consumer.fetch();
+        if (!delivery) {
+            if (delivery != Errc::closed) { odd = true; }
+            return seen;
+        }
+        seen.push_back(delivery->body());
+        if (!delivery->ack()) { odd = true; }
+    }
+}
+
+bool same(const std::vector<Note>& a, const std::vector<Note>& b) {
+    if (a.size() != b.size()) { return false; }
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (a[i].publisher != b[i].publisher || a[i].number != b[i].number) { return false; }
+    }
+    return true;
+}
+
+TEST_CASE("publishers, subscribers that come and go, groups and readers of one topic [6.2] [6.3]") {
+    constexpr std::uint32_t each = 2'000;
+    constexpr std::uint32_t all = publishers * each;
+    latchbox::Broker<Note> broker;
+    const Topic topic = broker.topic("notes.all", {.retain_count = 16});
+    std::atomic<bool> odd{false};
+    std::atomic<std::uint32_t> published{0};
+    std::atomic<std::uint64_t> visitors{0};
+    std::array<std::vector<Note>, 4> seen;
+    const Subscription plain = broker.subscribe("notes.all");
+    const Subscription blocking =
+        broker.subscribe("notes.*", {.capacity = 8,
+                                     .overflow = latchbox::Overflow::block,
+                                     .block_for = std::chrono::hours::max()});
+    const Subscription one = broker.subscribe(">", {.group = "shared"});
+    const Subscription other = broker.subscribe(">", {.group = "shared"});
+    const std::array<const Subscription*, 4> steady{&plain, &blocking, &one, &other};
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < steady.size(); ++i) {
+        threads.emplace_back([&, i] { seen[i] = see_all(*steady[i], odd); });
+    }
+    std::vector<std::thread> finite;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        finite.emplace_back([&, self] {
+            for (std::uint32_t i = 0; i < each; ++published) {
+                if (i % 7 == 0 && i + 2 <= each) {
+                    std::array<Note, 2> batch{Note{self, i}, Note{self, i + 1}};
+                    if (!topic.publish_batch(batch)) { odd = true; }
+                    i += 2;
+                    ++published;
+                } else {
+                    const auto id = topic.publish({self, i});
+                    if (!id) { odd = true; }
+                    // The others may have pushed it out by now; what is read is this one.
+                    const auto body = topic.read(id.value());
+                    if (body ? (*body)->publisher != self || (*body)->number != i
+                             : body != Errc::expired) {
+                        odd = true;
+                    }
+                    ++i;
+                }
+            }
+        });
+    }
+    for (const bool replay : {false, true}) {
+        finite.emplace_back([&, replay] {
+            while (published < all) {
+                const Subscription visitor = broker.subscribe("*.all", {.replay = replay});
+                InOrder order{false};
+                for (int i = 0; i < 20; ++i) {
+                    auto delivery = visitor.try_fetch();
+                    if (!delivery) { continue; }
+                    order.saw(delivery->body());
+                    ++visitors;
+                    if (!delivery->ack()) { odd = true; }
+                }
+                if (!order.holds()) { odd = true; }
+            }
+        });
+    }
+    for (std::thread& thread : finite) { thread.join(); }
+    while (plain.size() != 0 || blocking.size() != 0 || one.size() != 0) {
+        std::this_thread::yield();
+    }
+    const latchbox::BrokerStats stats = broker.stats();
+    CHECK(stats.subscriptions == 3);
+    CHECK(stats.latches == 0);
+    CHECK(stats.retained == 16);
+    CHECK(topic.stats().published == all);
+    CHECK(topic.stats().aged_out == all - 16);
+    CHECK(support::conserved(stats.messages));
+    CHECK(stats.messages.completed == 3 * all + visitors);
+    broker.close();
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK_FALSE(odd);
+    InOrder order{true};
+    for (const Note& note : seen[0]) { order.saw(note); }
+    CHECK(order.holds());
+    CHECK(seen[0].size() == all);
+    CHECK(same(seen[0], seen[1]));
+    Ledger ledger{each};
+    for (const std::size_t i : {2U, 3U}) {
+        for (const Note& note : seen[i]) { ledger.complete(note); }
+    }
+    CHECK(ledger.at_most_once());
+    CHECK(ledger.sum() == all);
+    for (const Subscription* subscription : steady) { support::check_sound(*subscription); }
+}
+
+TEST_CASE("publishers of two topics that wait crosswise for full subscriptions get on [6.4]") {
+    constexpr std::uint32_t each = 2'000;
+    latchbox::Broker<Note> broker;
+    const std::array<Topic, 2> topics{broker.topic("a"), broker.topic("b")};
+    const latchbox::SubscriptionOptions small{.capacity = 2,
+                                              .overflow = latchbox::Overflow::block,
+                                              .block_for = std::chrono::hours::max()};
+    const Subscription first = broker.subscribe("*", small);
+    const Subscription second = broker.subscribe(">", small);
+    const Subscription of_a = broker.subscribe("a", small);
+    std::atomic<bool> odd{false};
+    std::array<std::vector<Note>, 3> seen;
+    std::vector<std::thread> consumers;
+    std::size_t next = 0;
+    for (const Subscription* from : {&first, &second, &of_a}) {
+        consumers.emplace_back([&, from, next] { seen[next] = see_all(*from, odd); });
+        ++next;
+    }
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            for (std::uint32_t i = 0; i < each; ++i) {
+                if (!topics[self % 2].publish({self, i})) { odd = true; }
+            }
+        });
+    }
+    // And one more of them now and then, which ends while they wait for it.
+    threads.emplace_back([&] {
+        for (int i = 0; i < 100; ++i) {
+            const Subscription visitor = broker.subscribe("b", small);
+            for (int j = 0; j < 10; ++j) { std::this_thread::yield(); }
+        }
+    });
+    for (std::thread& thread : threads) { thread.join(); }
+    while (first.size() != 0 || second.size() != 0 || of_a.size() != 0) {
+        std::this_thread::yield();
+    }
+    CHECK(broker.stats().latches == 0);
+    CHECK(support::conserved(broker.stats().messages));
+    broker.close();
+    for (std::thread& thread : consumers) { thread.join(); }
+    CHECK_FALSE(odd);
+    for (const auto& one : seen) {
+        InOrder order{true};
+        for (const Note& note : one) { order.saw(note); }
+        CHECK(order.holds());
+    }
+    CHECK(seen[0].size() == publishers * each);
+    CHECK(seen[1].size() == publishers * each);
+    CHECK(seen[2].size() == publishers / 2 * each);
+}
+
+// Each of three subscriptions, the last one a group, gets a part of what is published; a child goes
+// to nobody before every copy of its parents was acked.
+void grow_over_topics(const std::vector<latchbox::Topic<Member>>& topics,
+                      const std::vector<const latchbox::Consumer<Member>*>& from, Tree& tree,
+                      std::vector<int>& copies, std::uint32_t self, std::uint32_t each) {
+    Random random{self + 29};
+    std::vector<std::uint32_t> mine;
+    for (std::uint32_t made = 0; made < each;) {
+        if (random.pick(3) == 0) {
+            const std::uint32_t index = self * each + made++;
+            latchbox::PublishOptions options;
+            options.on_parent_failure = latchbox::OnParentFailure::hold;
+            for (std::size_t i = random.pick(4); i != 0 && !mine.empty(); --i) {
+                const std::uint32_t parent = mine[random.pick(mine.size())];
+                tree.parents[index].push_back(parent);
+                options.parents.push_back(tree.ids[parent]);
+            }
+            const std::size_t to = random.pick(topics.size());
+            copies[index] = to == 0 ? 3 : 2;
+            tree.ids[index] = topics[to].publish(Member{index}, options).value();
+            mine.push_back(index);
+            continue;
+        }
+        const auto& consumer = *from[random.pick(from.size())];
+        auto delivery = consumer.try_fetch();
+        if (!delivery) { continue; }
+        const std::uint32_t index = delivery->body().index;
+        for (const std::uint32_t parent : tree.parents[index]) {
+            if (tree.acked[parent].load() != copies[parent]) { ++tree.too_early; }
+        }
+        switch (random.pick(8)) {
+            case 0: delivery->reject("not now"); break;
+            case 1: delivery->requeue(); break;
+            case 2: delivery->release(); break;
+            default:
+                ++tree.acked[index];
+                delivery->ack().value();
+                break;
+        }
+        if (random.pick(16) == 0) { consumer.dead_letters().redrive(); }
+    }
+}
+
+TEST_CASE("families over three topics, grown and settled by four threads at once [5.1] [5.3]") {
+    constexpr std::uint32_t each = 2'000;
+    constexpr std::uint32_t all = publishers * each;
+    latchbox::Broker<Member> broker;
+    std::vector<latchbox::Topic<Member>> topics;
+    for (const char* const subject : {"t.a", "t.b", "t.c"}) {
+        topics.push_back(broker.topic(subject));
+    }
+    const auto everything = broker.subscribe(">", {.lease = 1h});
+    const auto first = broker.subscribe("t.a", {.lease = 1h});
+    const auto group = broker.subscribe("t.*", {.group = "g", .lease = 1h});
+    const auto member = broker.subscribe("t.*", {.group = "g", .lease = 1h});
+    const std::vector<const latchbox::Consumer<Member>*> from{&everything, &first, &group, &member};
+    Tree tree{all};
+    std::vector<int> copies(all);
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back(
+            [&, self] { grow_over_topics(topics, from, tree, copies, self, each); });
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    for (std::uint64_t left = 1; left != 0;) {
+        left = 0;
+        for (const auto* consumer : from) {
+            consumer->dead_letters().redrive();
+            while (auto delivery = consumer->try_fetch()) {
+                ++tree.acked[delivery->body().index];
+                delivery->ack().value();
+            }
+            left += consumer->size();
+        }
+    }
+    CHECK(tree.too_early == 0);
+    bool each_copy_once = true;
+    for (std::uint32_t i = 0; i < all; ++i) {
+        each_copy_once = each_copy_once && tree.acked[i].load() == copies[i];
+    }
+    CHECK(each_copy_once);
+    for (const auto* consumer : from) { support::check_sound(*consumer); }
+    const latchbox::BrokerStats stats = broker.stats();
+    CHECK(stats.latches == 0);
+    CHECK(stats.edges == 0);
+}
+
+TEST_CASE("handles of a group come and go while its messages go on to who is left [6.2]") {
+    constexpr std::uint32_t each = 500;
+    latchbox::Broker<Note> broker;
+    const Topic topic = broker.topic("notes");
+    const latchbox::SubscriptionOptions durable{.group = "g", .durable = true};
+    const Subscription steady = broker.subscribe("notes", durable);
+    Ledger ledger{each};
+    std::atomic<bool> odd{false};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            for (std::uint32_t i = 0; i < each; ++i) {
+                if (!topic.publish({self, i})) { odd = true; }
+            }
+        });
+    }
+    // Each waits on a handle of its own, which another thread ends.
+    std::vector<std::thread> visitors;
+    for (int i = 0; i < 2; ++i) {
+        visitors.emplace_back([&] {
+            for (int round = 0; round < 200; ++round) {
+                Subscription mine = broker.subscribe("notes", durable);
+                std::thread leaver{[&] { mine.unsubscribe(); }};
+                for (;;) {
+                    auto delivery = mine.fetch();
+                    if (!delivery) {
+                        if (delivery != Errc::closed) { odd = true; }
+                        break;
+                    }
+                    ledger.complete(delivery->body());
+                    if (!delivery->ack()) { odd = true; }
+                }
+                leaver.join();
+            }
+        });
+    }
+    std::thread staying{[&] {
+        for (const Note& note : see_all(steady, odd)) { ledger.complete(note); }
+    }};
+    for (std::thread& thread : threads) { thread.join(); }
+    for (std::thread& thread : visitors) { thread.join(); }
+    while (steady.size() != 0) { std::this_thread::yield(); }
+    broker.close();
+    staying.join();
+    CHECK_FALSE(odd);
+    CHECK(ledger.at_most_once());
+    CHECK(ledger.sum() == publishers * each);
+    CHECK(steady.stats().completed == publishers * each);
+}
+
+TEST_CASE("topics, groups and queues made and left by many threads are each one [6.7]") {
+    latchbox::ManualClock clock;
+    latchbox::Broker<Note> broker{{.clock = &clock}};
+    std::atomic<bool> odd{false};
+    std::vector<std::thread> threads;
+    for (std::uint32_t self = 0; self < publishers; ++self) {
+        threads.emplace_back([&, self] {
+            Random random{self + 43};
+            std::vector<Subscription> mine;
+            for (std::uint32_t i = 0; i < 2'000; ++i) {
+                const std::string subject = "s" + std::to_string(random.pick(4));
+                switch (random.pick(8)) {
+                    case 0:
+                        mine.push_back(broker.subscribe(random.pick(2) == 0 ? subject : "*"));
+                        break;
+                    case 1:
+                        mine.push_back(broker.subscribe(subject, {.group = "group." + subject}));
+                        break;
+                    case 2: broker.remove("group." + subject); break;
+                    case 3: mine.clear(); break;
+                    case 4:
+                        if (mine.empty()) { break; }
+                        if (auto delivery = mine[random.pick(mine.size())].try_fetch()) {
+                            const Errc ended = error_of(delivery->ack());
+                            if (ended != Errc{} && ended != Errc::closed) { odd = true; }
+                        }
+                        break;
+                    case 5: {
+                        const auto stats = broker.stats();
+                        if (!support::conserved(stats.messages)) { odd = true; }
+                        break;
+                    }
+                    default: {
+                        const Topic topic = broker.topic(subject);
+                        latchbox::PublishOptions options;
+                        if (random.pick(2) == 0) { options.retain_for = 1s * random.pick(2); }
+                        const auto id = topic.publish({self, i}, options);
+                        if (!id) { odd = true; }
+                        const auto body = topic.read(id.value());
+                        const bool kept = options.retain_for.value_or(0s) > 0s;
+                        if (kept ? !body || (*body)->publisher != self || (*body)->number != i
+                                 : body != Errc::expired) {
+                            odd = true;
+                        }
+                        break;
+                    }
+                }
+            }
+        });
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    CHECK_FALSE(odd);
+    clock.advance(30s);  // what was held when its group was removed
+    const latchbox::BrokerStats stats = broker.stats();
+    CHECK(stats.subscriptions == 0);
+    CHECK(stats.latches == 0);
+    CHECK(stats.topics <= 4);
+    CHECK(stats.messages.held() == 0);
+    CHECK(support::conserved(stats.messages));
+}
+
+TEST_CASE("a broker closed in the middle of topics has all copies of a message, or none [7.5]") {
+    for (int round = 0; round < 20; ++round) {
+        latchbox::Broker<Note> broker;
+        const Topic topic = broker.topic("notes");
+        const Subscription one = broker.subscribe("notes");
+        const Subscription other = broker.subscribe("*");
+        std::array<std::uint32_t, publishers> accepted{};
+        std::vector<std::thread> threads;
+        for (std::uint32_t self = 0; self < publishers; ++self) {
+            threads.emplace_back([&, self] {
+                while (topic.publish({self, accepted[self]})) { ++accepted[self]; }
+            });
+        }
+        while (topic.stats().published < 100) { std::this_thread::yield(); }
+        const latchbox::CloseReport report = broker.close();
+        for (std::thread& thread : threads) { thread.join(); }
+        std::uint32_t sum = 0;
+        for (const std::uint32_t count : accepted) { sum += count; }
+        CHECK(one.size() == sum);
+        CHECK(other.size() == sum);
+        CHECK(report.left() == 2 * sum);
+        CHECK(topic.stats().published == sum);
+    }
 }
 
 }  // namespace
