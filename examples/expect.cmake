@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: the latchbox authors
 
-# Runs COMMAND, and wants it to end with STATUS and to say SAYS.
-execute_process(COMMAND ${COMMAND} RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said)
+# Runs COMMAND, with the file INPUT as its standard input if one is given, and wants it to end with
+# STATUS and to say SAYS.
+if(INPUT)
+  set(input INPUT_FILE ${INPUT})
+endif()
+execute_process(COMMAND ${COMMAND} ${input}
+  RESULT_VARIABLE status OUTPUT_VARIABLE said ERROR_VARIABLE said)
 if(NOT status STREQUAL STATUS)
   message(FATAL_ERROR "ends with ${status} instead of ${STATUS}:\n${said}")
 endif()
