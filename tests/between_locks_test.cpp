@@ -105,6 +105,76 @@ TEST_CASE("what others lease while a publish makes room is not exceeded [4.12]")
     raided.reset();
 }
 
+// Can be copied, and lets others act in the middle of that, and in the middle of its end.
+struct Copied {
+    explicit Copied(int n) : number{n} {}
+    Copied(const Copied& other) noexcept(false) : number{other.number} {
+        if (copying != nullptr) { std::exchange(copying, nullptr)(); }
+    }
+    ~Copied() {
+        if (number == ending_of) {
+            ending_of = 0;
+            ending();
+        }
+        number = -1;
+    }
+    int number;
+    inline static void (*copying)() = nullptr;
+    inline static int ending_of = 0;
+    inline static void (*ending)() = nullptr;
+};
+
+std::optional<latchbox::Queue<Copied>> copied;
+std::vector<latchbox::Delivery<Copied>> held;
+
+// The body of a publish that is refused after all is destroyed without the lock; until then its
+// slot is nobody's.
+TEST_CASE("a slot whose body is being destroyed is not given to another message [4.8] [4.10]") {
+    latchbox::Broker<Copied> broker;
+    copied = broker.queue("orders", {.capacity = 2, .overflow = latchbox::Overflow::drop_oldest});
+    REQUIRE(copied->publish(Copied{1}));
+    REQUIRE(copied->publish(Copied{2}));
+    held.reserve(4);
+    // Both are leased while the body of the third is copied, so that there is no room for it.
+    Copied::copying = [] {
+        CHECK(copied->fetch_batch(held, 2).value() == 2);
+        Copied::ending_of = 3;
+    };
+    Copied::ending = [] {
+        CHECK(held.back().ack());  // its body is still read, so its slot is not free either
+        CHECK(copied->publish(Copied{4}));
+    };
+    const Copied third{3};
+    CHECK(copied->publish(third) == Errc::full);
+    Copied::ending_of = 0;
+    {
+        auto fourth = copied->try_fetch();
+        REQUIRE(fourth);
+        CHECK(fourth->body().number == 4);
+        CHECK(fourth->ack());
+        CHECK(fourth->body().number == 4);
+    }
+    CHECK(audit(*copied) == nullptr);
+    held.clear();
+    copied.reset();
+}
+
+std::optional<latchbox::Subscription<Copied>> subscribed;
+
+// The body is copied, as it is retained; meanwhile the subscription ends.
+TEST_CASE("what was about to be popped from a subscription that ends is not held on [6.2] [5.3]") {
+    latchbox::Broker<Copied> broker;
+    subscribed = broker.subscribe("s", {.lease = latchbox::Duration::never()});
+    const auto topic = broker.topic("s", {.retain_count = 1});
+    const auto id = topic.publish(Copied{1}).value();
+    const auto latch = broker.latch(id);
+    Copied::copying = [] { subscribed->unsubscribe(); };
+    CHECK(subscribed->pop() == Errc::closed);
+    CHECK(latch.state().value() == LatchState::completed);
+    CHECK(broker.stats().messages.held() == 0);
+    subscribed.reset();
+}
+
 // Sees the time through a fog: an interval of 40 around it.
 struct Foggy final : latchbox::Clock {
     std::int64_t at = 0;

@@ -12,6 +12,7 @@
 
 #include "latchbox/latchbox.hpp"
 #include "support/sound.hpp"
+#include "support/watched_threads.hpp"
 
 // Room in all queues that a publish goes to, or in none.
 namespace {
@@ -215,6 +216,30 @@ TEST_CASE_FIXTURE(Booked, "a subscription that ends lets those go on who wait fo
     CHECK(waited == Booking::again);
     CHECK(publish.once() == Errc{});
     CHECK(reserved() == Counts{0, 1});
+}
+
+// It has waited for room in the second, and then finds that slots have to be made in the first.
+TEST_CASE("room that was waited for is kept while another queue grows [6.4] [4.9]") {
+    using Watched = support::WatchedThreads;
+    latchbox::BasicManualClock<Watched> clock;
+    latchbox::Broker<int, Watched> broker{{.clock = &clock}};
+    const auto asks = broker.subscribe(">", {.overflow = Overflow::reject});
+    const auto waits =
+        broker.subscribe("x", {.capacity = 1, .overflow = Overflow::block, .block_for = 5s});
+    const auto x = broker.topic("x");
+    const auto y = broker.topic("y");
+    REQUIRE(x.publish(1));
+    std::thread publisher{[&x] { CHECK(x.publish(2)); }};
+    Watched::until_asleep(1);
+    for (int i = 0; i < 3; ++i) { REQUIRE(y.publish(10 + i)); }  // all that were made are taken
+    CHECK(Access::core(asks).slots() == 4);
+    CHECK(waits.try_fetch()->ack());
+    publisher.join();
+    CHECK(waits.size() == 1);
+    CHECK(Access::core(asks).reserved() == 0);
+    CHECK(Access::core(waits).reserved() == 0);
+    CHECK(waits.try_fetch()->ack());
+    CHECK(x.publish(3));
 }
 
 }  // namespace

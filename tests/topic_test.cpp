@@ -151,4 +151,30 @@ TEST_CASE("what can only be moved is published, read and moved out again [6.3] [
     CHECK(subscription.pop()->number() == 2);
 }
 
+TEST_CASE("a handle that alone kept what is left of a broker is given another topic [4.8]") {
+    std::optional<latchbox::Topic<int>> topic;
+    {
+        latchbox::Broker<int> gone;
+        topic = gone.topic("orders.eu");
+    }
+    latchbox::Broker<int> broker;
+    topic = broker.topic("orders.us");
+    CHECK(topic->publish(1));
+    CHECK(topic->subject() == "orders.us");
+}
+
+TEST_CASE("what was left in very many topics is explained after the close [5.9] [7.5]") {
+    latchbox::Broker<int> broker;
+    const auto all = broker.subscribe(">");
+    std::vector<latchbox::MessageId> ids;
+    const auto subject = [](int i) { return "a.rather.long.subject." + std::to_string(i); };
+    for (int i = 0; i < 1'000; ++i) { ids.push_back(broker.topic(subject(i)).publish(i).value()); }
+    broker.close();
+    for (int i = 0; i < 1'000; ++i) {
+        const auto said = broker.explain(ids[static_cast<std::size_t>(i)]);
+        CHECK(said.subject == subject(i));
+        CHECK(said.state == latchbox::MessageState::pending);
+    }
+}
+
 }  // namespace

@@ -32,7 +32,11 @@ public:
 
     // Moving copies: a handle always names its topic.
     Topic(const Topic&) noexcept = default;
-    Topic& operator=(const Topic&) noexcept = default;
+    Topic& operator=(Topic other) noexcept {
+        std::swap(broker_, other.broker_);
+        std::swap(shell_, other.shell_);
+        return *this;
+    }
     ~Topic() = default;
 
     /// Accepts a message for all subscriptions that match now; returns at acceptance. It completes

@@ -89,7 +89,8 @@ private:
                 lacking = Reserving::take_slots(queue, count, needs, target.slots);
                 if (lacking) {
                     Reserving::withdraw(queue, target.slots);
-                    if (asks) {
+                    // One that was waited for in another queue is not given up for it.
+                    if (asks && !way.keeps_room()) {
                         queue.core.promise(count);
                         way.keep_room(queue);
                     }

@@ -75,7 +75,7 @@ private:
             said.parents.clear();
             tell_standing(broker, said);
             list_copies(broker, said);
-        } while (said.state == MessageState::pending && said.copies.empty());
+        } while (said.state == MessageState::pending && said.copies.empty() && !broker.is_closed());
     }
     static void tell_standing(Broker& broker, Explanation& said) LATCHBOX_UNCHECKED {
         for (bool told = false; !told;) {

@@ -225,10 +225,11 @@ private:
     }
     Errc discard(SlotList& slots, Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         After after;
-        for (Slot slot = slots.front(); slot != none; slot = shell_.core.record(slot).links.next) {
-            shell_.drop(shell_.bodies[slot], after);
+        while (!slots.empty()) {
+            const Slot slot = slots.pop_front(shell_.core.records());
+            shell_.drop(shell_.bodies[slot], after);  // destroyed later, and not vacant before
+            shell_.core.withdraw(slot, !shell_.bodies[slot].vacant());
         }
-        Reserving::withdraw(shell_, slots);
         shell_.conclude(moment_, effects_, after);
         shell_.act_on(after);
         return why;

@@ -128,14 +128,13 @@ public:
         looks_ -= looks_ != 0 ? 1U : 0U;
         seen_.push_back(table_.records, take_seen());
     }
-    // Whether it is worth to look at one more: each slot that came to be seen pays for one look at
-    // those that are passed over, so that looking costs no more than leaving did.
+    // Each slot that came to be seen pays for one more look at those that are passed over.
     [[nodiscard]] bool may_look() const noexcept { return looks_ != 0; }
-    Slot reserve_seen() noexcept { return reserve(take_seen()); }
+    Slot reserve_seen() noexcept;
     [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
     Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
     Slot reserve_fresh() noexcept { return reserve(fresh_++); }
-    void withdraw(Slot slot) noexcept;
+    void withdraw(Slot slot, bool seen = false) noexcept;  // as `vacate`
     // A copy is about to be accepted. Makes room for it as the policy has it, or else drops it,
     // which counts as evicted: false. [6.4]
     bool admit(Slot slot, Effects& effects) noexcept;

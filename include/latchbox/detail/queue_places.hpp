@@ -92,10 +92,16 @@ inline Slot QueueCore::reserve(Slot slot) noexcept {
     return slot;
 }
 
-inline void QueueCore::withdraw(Slot slot) noexcept {
+inline Slot QueueCore::reserve_seen() noexcept {
+    const Slot slot = take_seen();
+    looks_ = looks_ < seen_.size() ? looks_ : seen_.size();
+    return reserve(slot);
+}
+
+inline void QueueCore::withdraw(Slot slot, bool seen) noexcept {
     ensure(table_.records[slot].state == State::reserved);
     --reserved_;
-    vacate(slot);
+    vacate(slot, seen);
 }
 
 inline bool QueueCore::admit(Slot slot, Effects& effects) noexcept {
@@ -108,12 +114,6 @@ inline bool QueueCore::admit(Slot slot, Effects& effects) noexcept {
     withdraw(slot);
     drop_copies(1);
     return false;
-}
-
-inline std::size_t QueueCore::room_to_replay(std::size_t wanted) const noexcept {
-    const std::size_t taken = held() + (drops_copies() ? 0 : reserved_);
-    const std::size_t room = taken < options_.capacity ? options_.capacity - taken : 0;
-    return wanted < room ? wanted : room;
 }
 
 inline std::uint64_t QueueCore::enroll(Slot slot, std::uint8_t priority,

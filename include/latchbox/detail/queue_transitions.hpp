@@ -269,6 +269,12 @@ inline void QueueCore::end(Effects& effects) noexcept {
 
 // --- looking -----------------------------------------------------------------------------------
 
+inline std::size_t QueueCore::room_to_replay(std::size_t wanted) const noexcept {
+    const std::size_t taken = held() + (drops_copies() ? 0 : reserved_);
+    const std::size_t room = taken < options_.capacity ? options_.capacity - taken : 0;
+    return wanted < room ? wanted : room;
+}
+
 inline QueueStats QueueCore::stats() const noexcept {
     QueueStats stats = stats_;
     stats.blocked = in(State::blocked);

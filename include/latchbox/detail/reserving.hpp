@@ -43,6 +43,7 @@ public:
         }
         return {};
     }
+    // Slots whose bodies nobody has seen.
     static void withdraw(Shell& shell, SlotList& slots) noexcept LATCHBOX_REQUIRES(shell.mutex) {
         while (!slots.empty()) { shell.core.withdraw(slots.pop_front(shell.core.records())); }
     }

@@ -47,7 +47,7 @@ public:
             Lock lock{broker_.names};
             wanted = count(queue);
             if (wanted <= found.capacity() && wanted <= order.room() && wanted <= all_.capacity()) {
-                take(queue, found);
+                take(queue, found, wanted);
                 break;
             }
             lock.unlock();
@@ -114,11 +114,14 @@ private:
         });
         return wanted;
     }
-    // Under the same hold of that lock: there may only be fewer.
-    void take(Shell& queue, std::vector<Body*>& found) noexcept LATCHBOX_UNCHECKED {
+    // Under the same hold of that lock: there may only be fewer, but for one that had to be
+    // accepted though it had not seen the queue.
+    void take(Shell& queue, std::vector<Body*>& found,
+              std::size_t most) noexcept LATCHBOX_UNCHECKED {
         each_topic(queue, [&](Topic& topic) LATCHBOX_UNCHECKED {
             Lock shelf{broker_.shelf.mutex};
-            each(queue, topic, [&found](Body& body) {
+            each(queue, topic, [&](Body& body) {
+                if (found.size() == most) { return; }
                 body.hold();
                 found.push_back(&body);
             });

@@ -111,7 +111,7 @@ public:
     static void take_back(Shell& shell, const Holder& holder) noexcept {
         Effects effects;
         const Moment moment = enter(shell, holder, false);
-        if (!shell.is_closed() && shell.core.holds(holder.slot, holder.lease)) {
+        if (!shell.broker->is_closed() && shell.core.holds(holder.slot, holder.lease)) {
             shell.core.take_back(holder.slot, moment.now, effects);
         }
         shell.finish(moment, effects);

@@ -111,7 +111,8 @@ public:
         std::vector<MessageId>{}.swap(body.parents);
         {
             Lock lock{mutex};
-            if (!closed_) { give(body); }
+            if (closed_) { return; }  // and its topic stays with it
+            give(body);
         }
         topic->let_go();
     }

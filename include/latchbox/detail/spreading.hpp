@@ -82,6 +82,7 @@ private:
         Drafts drafts{topic_.broker.shelf, way.bodies()};
         for (;;) {
             way.find();
+            if (topic_.broker.is_closed() && !must_be_accepted(drafts)) { return Errc::closed; }
             const Errc ended = try_once(way, drafts, messages, ids);
             if (ended != Booking::again) { return ended; }
         }

@@ -58,7 +58,8 @@ public:
         return passage_->generation != topic_.broker.topics.generation();
     }
     // Finds the queues as they are now, in the order in which they were made, if they may be others
-    // than before; nothing is reserved. May throw std::bad_alloc.
+    // than before; nothing is reserved. None once closed, as they may be gone. May throw
+    // std::bad_alloc.
     void find() {
         if (!is_stale()) { return; }
         passage_->generation = 0;
@@ -68,6 +69,7 @@ public:
             found.clear();
             count = 0;
             Lock lock{topic_.broker.names};
+            if (topic_.broker.is_closed()) { return; }
             topic_.broker.topics.match(topic_.subject, [&](const auto& one) {
                 if (count++ < found.capacity()) {
                     found.push_back(Reference<Shell>::to(*one.queue));
@@ -103,6 +105,7 @@ public:
     }
     // Room that is kept in one queue while its lock is not held, until there are slots.
     void keep_room(Shell& queue) noexcept { roomy_ = Reference<Shell>::to(queue); }
+    [[nodiscard]] bool keeps_room() const noexcept { return static_cast<bool>(roomy_); }
     // Its lock is held. Whether some was kept there, which the caller has now.
     [[nodiscard]] bool take_room(Shell& queue) noexcept LATCHBOX_REQUIRES(queue.mutex) {
         if (roomy_.get() != &queue) { return false; }
