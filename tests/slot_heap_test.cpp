@@ -166,4 +166,19 @@ TEST_CASE("counting what comes before visits no more than that, and does not rec
     CHECK(heap.before(1'000'000) == items);
 }
 
+TEST_CASE("what is popped comes by key, and is out") {
+    Heap heap;
+    auto room = Heap::make(3);
+    heap.adopt(room);
+    heap.insert(30, 0);
+    heap.insert(10, 1);
+    heap.insert(20, 2);
+    CHECK(heap.pop() == 1);
+    CHECK_FALSE(heap.contains(1));
+    CHECK(heap.pop() == 2);
+    CHECK(heap.pop() == 0);
+    CHECK(heap.empty());
+    CHECK(heap.sound());
+}
+
 }  // namespace

@@ -39,14 +39,7 @@ public:
     [[nodiscard]] Result<MessageId> publish(
         const Msg& message, const PublishOptions& options = detail::no_wishes,
         const StopToken& stop = {}) const requires std::is_copy_constructible_v<Msg> {
-        Publishing publishing{this->shell(), options, stop};
-        if constexpr (Publishing::moves_under_lock) {
-            if (const Errc refused = publishing.refusal(); refused != Errc{}) { return refused; }
-            Msg copy(message);
-            return publishing.one(copy);
-        } else {
-            return publishing.one(message);
-        }
+        return detail::publish_copy(Publishing{this->shell(), options, stop}, message);
     }
 
     /// Accepts all messages of the batch or none, under one lock; their ids in order. Errors as

@@ -58,14 +58,7 @@ public:
     [[nodiscard]] Result<MessageId> publish(
         const Msg& message, const PublishOptions& options = detail::no_wishes,
         const StopToken& stop = {}) const requires std::is_copy_constructible_v<Msg> {
-        Spreading spreading{*shell_, options, stop};
-        if constexpr (Spreading::moves_under_lock) {
-            if (const Errc refused = spreading.refusal(); refused != Errc{}) { return refused; }
-            Msg copy(message);
-            return spreading.one(copy);
-        } else {
-            return spreading.one(message);
-        }
+        return detail::publish_copy(Spreading{*shell_, options, stop}, message);
     }
     /// Accepts all messages of the batch or none; nothing else that is published to this subject
     /// comes between them. Their ids in order. Errors as `publish`.

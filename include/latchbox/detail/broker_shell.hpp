@@ -71,6 +71,12 @@ public:
         return mode_.load(std::memory_order_acquire) != open;
     }
 
+    // The checks of a publish that need no lock; `Errc{}` if none fails. [7.7]
+    [[nodiscard]] Errc refusal(const typename Platform::StopToken& stop) const noexcept {
+        if (stop.stop_requested()) { return Errc::cancelled; }
+        return refuses_publish() ? Errc::closed : Errc{};
+    }
+
     // --- time ------------------------------------------------------------------------------
 
     // An instant at which all is done that was due by then, in all queues. Every call begins so.
@@ -83,8 +89,7 @@ public:
         }
         return moment;
     }
-    // All that is due; and when something is due next, exactly: what the timekeeper was told may
-    // be settled by now.
+    // All that is due; and when something is next, exactly, whatever the timekeeper was told.
     Instant poll() noexcept {
         while (!is_closed()) {
             const Instant now = arrive(true).now;
@@ -104,8 +109,7 @@ public:
         Cascade<Msg, Platform>::carry_out(*this, work, moment);
     }
 
-    // What is left of a call when it holds no lock any more, but for what is a queue's own. The
-    // caller keeps this alive if that `lasts`.
+    // What is left of a call, but for what is a queue's own. The caller keeps this if it `lasts`.
     void act_on(After& after) noexcept {
         if (!after.latched) {
             wake(after);

@@ -29,11 +29,7 @@ public:
         for (Slot slot = first; slot != none; slot = core.next_listed(slot)) {
             sorted.insert(core.record(slot).number, slot);
         }
-        while (!sorted.empty()) {
-            const Slot slot = sorted.front().item;
-            sorted.remove(slot);
-            act(slot);
-        }
+        while (!sorted.empty()) { act(sorted.pop()); }
     }
 
 private:

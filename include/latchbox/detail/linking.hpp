@@ -3,10 +3,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/reserving.hpp"
 #include "latchbox/detail/slot_heap.hpp"
 
 namespace latchbox {
@@ -231,6 +234,23 @@ private:
     std::uint32_t last_ = none;
     std::size_t count_ = 0;
 };
+
+// A message is accepted in a reserved slot of `queue`, which is held: what its options ask of the
+// core, and what its parents say. `key` is its text, given up to the queue if it is new there.
+// Returns the number of its id.
+template <class Msg, class Platform>
+std::uint64_t accept(QueueShell<Msg, Platform>& queue, Slot slot, const PublishOptions& options,
+                     const Needs& needs, Linking<Msg, Platform>* linking, std::string* key,
+                     Instant now, Effects& effects) noexcept LATCHBOX_UNCHECKED {
+    QueueCore& core = queue.core;
+    if (!needs.history) { return core.accept_plain(slot, options.priority, now, effects); }
+    Wishes wishes{options.priority, options.delay, options.expires_in};
+    if (needs.line) { wishes.key = options.key, wishes.key_text = key; }
+    if (linking != nullptr && linking->any()) {
+        linking->attach(IdParts::message(queue.number(), core.issued().next(), slot), wishes);
+    }
+    return core.accept(slot, wishes, now, effects);
+}
 
 }  // namespace detail
 }  // namespace v0

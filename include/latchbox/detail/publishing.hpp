@@ -23,6 +23,19 @@ namespace detail {
 // A message without wishes: one for all, as making an empty one takes as long as many a publish.
 inline const PublishOptions no_wishes{};
 
+// Publishes a copy. It is made before everything else where moving it into its place cannot throw;
+// where that may, it is made there.
+template <class Publishing, class Msg>
+[[nodiscard]] Result<MessageId> publish_copy(Publishing&& publishing, const Msg& message) {
+    if constexpr (Publishing::moves_under_lock) {
+        if (const Errc refused = publishing.refusal(); refused != Errc{}) { return refused; }
+        Msg copy(message);
+        return publishing.one(copy);
+    } else {
+        return publishing.one(message);
+    }
+}
+
 // How messages get into a queue. Room and slots are reserved before any body is touched, so that a
 // message is moved from only if it was accepted. [4.11]
 template <class Msg, class Platform> class Publishing {
@@ -37,11 +50,7 @@ public:
     Publishing(Shell& shell, const PublishOptions& options, const StopToken& stop) noexcept
         : shell_{shell}, options_{options}, stop_{stop} {}
 
-    // The checks that need no lock; `Errc{}` if none fails. [7.7]
-    [[nodiscard]] Errc refusal() const noexcept {
-        if (stop_.stop_requested()) { return Errc::cancelled; }
-        return shell_.broker->refuses_publish() ? Errc::closed : Errc{};
-    }
+    [[nodiscard]] Errc refusal() const noexcept { return shell_.broker->refusal(stop_); }
 
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it into a slot may throw.
     template <class Source> Result<MessageId> one(Source& message) {
@@ -115,19 +124,12 @@ private:
         return ids;
     }
 
-    // Whether the message will have a time of its own.
-    [[nodiscard]] bool timed() const noexcept {
-        return options_.delay > Duration{} || !options_.expires_in.is_never();
-    }
     [[nodiscard]] Needs needs() const noexcept { return Needs::of(options_, tied_ != nullptr); }
-    [[nodiscard]] bool has_key() const noexcept {
-        return tied_ != nullptr && !options_.key.empty();
-    }
     // Reserves `count` slots and returns holding the lock; or returns why not, without it.
     Errc reserve(std::size_t count, SlotList& slots) LATCHBOX_UNCHECKED {
         const QueueOptions& queue = shell_.options;
         Promise promise{*this};
-        for (bool exact = timed();;) {
+        for (bool exact = Needs::timed(options_);;) {
             moment_ = shell_.enter(exact);
             const std::size_t promised = std::exchange(promise.places, 0);
             shell_.core.redeem(promised);
@@ -276,26 +278,17 @@ private:
         QueueCore& core = shell_.core;
         After after;
         core.make_room(0, effects_);
+        auto* const linking = tied_ != nullptr ? &tied_->linking : nullptr;
+        std::string* const key = tied_ != nullptr ? &tied_->key : nullptr;
         while (!slots.empty()) {
             const Slot slot = slots.pop_front(core.records());
-            const std::uint64_t number =
-                needs().history ? accept_with_wishes(slot)
-                                : core.accept_plain(slot, options_.priority, moment_.now, effects_);
+            const std::uint64_t number = detail::accept(shell_, slot, options_, needs(), linking,
+                                                        key, moment_.now, effects_);
             *ids++ = IdParts::message(shell_.number(), number, slot);
             if (!shell_.holds_bodies) { shell_.drop(shell_.bodies[slot], after); }
         }
         shell_.conclude(moment_, effects_, after);
         shell_.act_on(after);
-    }
-    std::uint64_t accept_with_wishes(Slot slot) noexcept LATCHBOX_REQUIRES(shell_.mutex) {
-        QueueCore& core = shell_.core;
-        Wishes wishes{options_.priority, options_.delay, options_.expires_in};
-        if (has_key()) { wishes.key = options_.key, wishes.key_text = &tied_->key; }
-        if (tied_ != nullptr && tied_->linking.any()) {
-            const auto id = IdParts::message(shell_.number(), core.issued().next(), slot);
-            tied_->linking.attach(id, wishes);
-        }
-        return core.accept(slot, wishes, moment_.now, effects_);
     }
 
     Shell& shell_;

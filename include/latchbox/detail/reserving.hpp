@@ -15,10 +15,13 @@ struct Needs {
     bool history = false;  // each
     bool line = false;     // of a key, for all of them
 
+    // Whether such a message has a time of its own.
+    [[nodiscard]] static bool timed(const PublishOptions& options) noexcept {
+        return options.delay > Duration{} || !options.expires_in.is_never();
+    }
     // Of messages with these options, if `tied` by parents or key.
     [[nodiscard]] static Needs of(const PublishOptions& options, bool tied) noexcept {
-        const bool timed = options.delay > Duration{} || !options.expires_in.is_never();
-        return {timed || tied, tied && !options.key.empty()};
+        return {timed(options) || tied, tied && !options.key.empty()};
     }
 };
 

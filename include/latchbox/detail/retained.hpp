@@ -59,11 +59,7 @@ public:
         for (std::uint32_t i = 0; i < found.size(); ++i) {
             order.insert(TopicNumber::sequence(found[i]->id), i);
         }
-        while (!order.empty()) {
-            const std::uint32_t first = order.front().item;
-            order.remove(first);
-            all_.push_back({found[first]});
-        }
+        while (!order.empty()) { all_.push_back({found[order.pop()]}); }
     }
     // May throw std::bad_alloc.
     void link() {

@@ -89,6 +89,13 @@ public:
         sink(rise(at));
     }
 
+    // Takes out the item with the least key.
+    std::uint32_t pop() noexcept {
+        const std::uint32_t item = heap_.front().item;
+        remove(item);
+        return item;
+    }
+
     // How many keys are less than `key`; linear in that.
     [[nodiscard]] std::size_t before(const Key& key, std::size_t from = 0) const noexcept {
         if (from >= heap_.size() || !(heap_[from].key < key)) { return 0; }

@@ -53,11 +53,7 @@ public:
           stop_{stop},
           booking_{topic.broker, options, stop} {}
 
-    // The checks that need no lock; `Errc{}` if none fails. [7.7]
-    [[nodiscard]] Errc refusal() const noexcept {
-        if (stop_.stop_requested()) { return Errc::cancelled; }
-        return topic_.broker.refuses_publish() ? Errc::closed : Errc{};
-    }
+    [[nodiscard]] Errc refusal() const noexcept { return broker_->refusal(stop_); }
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it may throw.
     template <class Source> Result<MessageId> one(Source& message) {
         MessageId id;
@@ -209,24 +205,12 @@ private:
                 continue;
             }
             queue.share(slot, *body);
-            accept(queue, slot, now, target, linking);
+            static_cast<void>(detail::accept(queue, slot, options_, booking_.needs,
+                                             linking ? &*linking : nullptr, &target.key, now,
+                                             effects_));
             if (!queue.holds_bodies) { queue.drop(queue.bodies[slot], after); }
         }
         queue.conclude(moment_, effects_, after);
-    }
-    void accept(Shell& queue, Slot slot, Instant now, Target& target,
-                std::optional<Linking<Msg, Platform>>& linking) noexcept LATCHBOX_UNCHECKED {
-        if (!booking_.needs.history) {
-            queue.core.accept_plain(slot, options_.priority, now, effects_);
-            return;
-        }
-        Wishes wishes{options_.priority, options_.delay, options_.expires_in};
-        if (booking_.needs.line) { wishes.key = options_.key, wishes.key_text = &target.key; }
-        if (linking) {
-            const auto id = IdParts::message(queue.number(), queue.core.issued().next(), slot);
-            linking->attach(id, wishes);
-        }
-        queue.core.accept(slot, wishes, now, effects_);
     }
 
     // Others may get the message, and destroy every handle, while this is still at work.

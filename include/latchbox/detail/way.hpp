@@ -87,11 +87,7 @@ public:
         for (std::uint32_t i = 0; i < found.size(); ++i) { order.insert(found[i]->number(), i); }
         passage_->targets.clear();
         passage_->targets.reserve(found.size());
-        while (!order.empty()) {
-            const std::uint32_t first = order.front().item;
-            order.remove(first);
-            passage_->targets.push_back({std::move(found[first])});
-        }
+        while (!order.empty()) { passage_->targets.push_back({std::move(found[order.pop()])}); }
         passage_->generation = generation;
     }
 
