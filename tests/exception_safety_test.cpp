@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <new>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "latchbox/latchbox.hpp"
 
 #include "support/failing_new.hpp"
+#include "support/faults.hpp"
 #include "support/message_kinds.hpp"
 #include "support/sound.hpp"
 
@@ -31,21 +31,8 @@ using latchbox::Overflow;
 using support::Failing;
 using support::FailingNew;
 using support::Kind;
-using support::ThrowPlan;
 
-// Counted over the whole file, printed when the program ends.
-struct Figures {
-    std::uint64_t allocations_failed = 0;
-    std::uint64_t user_exceptions = 0;
-    ~Figures() {
-        if (allocations_failed + user_exceptions == 0) { return; }
-        std::printf("figure: allocations failed = %llu\n",
-                    static_cast<unsigned long long>(allocations_failed));
-        std::printf("figure: user exceptions thrown = %llu\n",
-                    static_cast<unsigned long long>(user_exceptions));
-    }
-};
-Figures figures;
+support::FaultFigures figures{""};
 
 // --- worlds ----------------------------------------------------------------------------------
 
@@ -112,7 +99,7 @@ template <class Msg> struct World {
 };
 
 // Everything that can be seen of a world, which is used up by that.
-template <class Msg> class Look {
+template <class Msg> class Look : support::Said<Msg> {
 public:
     explicit Look(World<Msg>& world) : world_{world} {}
 
@@ -186,40 +173,19 @@ private:
         say(queue.stats());
         support::check_sound(queue);
     }
-    void say(std::int64_t number) { said_ += std::to_string(number) + ' '; }
-    void say(const latchbox::Delivery<Msg>& delivery) {
-        said_ += "[";
-        say(Kind<Msg>::number(delivery.body()));
-        say(delivery.attempt());
-        say(delivery.failures());
-        say(delivery.deadline().since_epoch().count());
-        said_ += "]";
-    }
-    void say(const latchbox::QueueStats& s) {
-        for (const std::uint64_t count :
-             {s.blocked, s.delayed, s.ready, s.leased, s.dead, s.accepted, s.completed, s.expired,
-              s.purged, s.evicted, s.cancelled, s.delivered, s.redelivered, s.released, s.requeued,
-              s.abandoned, s.failed, s.leases_run_out, s.rejected, s.redriven, s.refused}) {
-            said_ += std::to_string(count) + ',';
-        }
-        said_ += ' ';
-    }
     void say_all(const std::vector<Msg>& messages) {
         for (const Msg& message : messages) { say(Kind<Msg>::number(message)); }
     }
 
+    using support::Said<Msg>::said_;
+    using support::Said<Msg>::say;
+
     World<Msg>& world_;
-    std::string said_;
 };
 
 // --- the calls -------------------------------------------------------------------------------
 
-template <class Msg> struct Scenario {
-    using W = World<Msg>;
-    const char* name;
-    void (*prepare)(W&);
-    bool (*call)(W&);  // true if it did what was asked
-};
+template <class Msg> using Scenario = support::Scenario<World<Msg>>;
 
 template <class Msg> std::vector<Scenario<Msg>> publishing() {
     using W = World<Msg>;
@@ -254,9 +220,7 @@ template <class Msg> std::vector<Scenario<Msg>> publishing() {
          by_move},
     };
     if constexpr (std::is_copy_constructible_v<Msg>) {
-        constexpr auto by_copy = [](W& w) {
-            return w.take(w.q.publish(std::as_const(w.message)));
-        };
+        constexpr auto by_copy = [](W& w) { return w.take(w.q.publish(std::as_const(w.message))); };
         all.push_back({"publish a copy", [](W& w) { w.fill(w.q, 1); }, by_copy});
         all.push_back({"publish a copy as room is made", [](W& w) { w.fill(w.q, 16); }, by_copy});
         all.push_back({"publish a copy that evicts", [](W& w) { w.fill(w.small, 3); },
@@ -569,12 +533,19 @@ template <class Msg> std::vector<Scenario<Msg>> fetching() {
     constexpr auto dead_take = [](W& w) { return w.take(w.q.dead_letters().take()); };
     constexpr auto take = [](W& w) { return w.take(w.held.back().take()); };
     return {
-        {"fetch the first", [](W& w) { w.fill(w.q, 2); w.out.reserve(8); }, try_fetch},
-        {"fetch one more than ever", [](W& w) {
+        {"fetch the first",
+         [](W& w) {
+             w.fill(w.q, 2);
+             w.out.reserve(8);
+         },
+         try_fetch},
+        {"fetch one more than ever",
+         [](W& w) {
              w.fill(w.q, 40);
              w.hold(w.q, 16);
              w.out.reserve(8);
-         }, try_fetch},
+         },
+         try_fetch},
         {"fetch what came back",
          [](W& w) {
              w.fill(w.q, 1);
@@ -583,9 +554,17 @@ template <class Msg> std::vector<Scenario<Msg>> fetching() {
              w.out.reserve(8);
          },
          try_fetch},
-        {"fetch, waiting for what is there", [](W& w) { w.fill(w.q, 2); w.out.reserve(8); },
+        {"fetch, waiting for what is there",
+         [](W& w) {
+             w.fill(w.q, 2);
+             w.out.reserve(8);
+         },
          [](W& w) { return w.take(w.q.fetch()); }},
-        {"fetch, waiting no time", [](W& w) { w.fill(w.q, 2); w.out.reserve(8); },
+        {"fetch, waiting no time",
+         [](W& w) {
+             w.fill(w.q, 2);
+             w.out.reserve(8);
+         },
          [](W& w) { return w.take(w.q.fetch_for(0s)); }},
         {"fetch a batch", [](W& w) { w.fill(w.q, 3); },
          [](W& w) { return w.q.fetch_batch(w.out, 2).has_value(); }},
@@ -602,7 +581,12 @@ template <class Msg> std::vector<Scenario<Msg>> fetching() {
         {"pop all", [](W& w) { w.fill(w.q, 5); }, pop_all},
         {"pop all, one read by another", with_reader, pop_all},
         {"pop all of nothing", [](W&) {}, pop_all},
-        {"take", [](W& w) { w.fill(w.q, 2); w.hold(w.q, 1); }, take},
+        {"take",
+         [](W& w) {
+             w.fill(w.q, 2);
+             w.hold(w.q, 1);
+         },
+         take},
         {"take what another reads",
          [](W& w) {
              w.fill(w.q, 1);
@@ -650,7 +634,11 @@ template <class Msg> std::vector<Scenario<Msg>> managing() {
              w.bury(w.q, 50);
          },
          [](W& w) { return w.q.dead_letters().redrive() == 50; }},
-        {"redrive one", [](W& w) { w.fill(w.q, 1); w.bury(w.q, 1); },
+        {"redrive one",
+         [](W& w) {
+             w.fill(w.q, 1);
+             w.bury(w.q, 1);
+         },
          [](W& w) { return w.q.dead_letters().redrive(w.id).has_value(); }},
         {"purge the dead", mixed, [](W& w) { return w.q.dead_letters().purge() == 2; }},
         {"purge", mixed, [](W& w) { return w.q.purge() == 3; }},
@@ -665,8 +653,7 @@ template <class Msg> std::vector<Scenario<Msg>> managing() {
          },
          [](W& w) { return w.broker->queue("new").size() == 0; }},
         {"ask for a queue", [](W&) {}, [](W& w) { return w.broker->queue("q").size() == 0; }},
-        {"find a queue", [](W&) {},
-         [](W& w) { return w.broker->find_queue("q").has_value(); }},
+        {"find a queue", [](W&) {}, [](W& w) { return w.broker->find_queue("q").has_value(); }},
         {"remove a queue", mixed, [](W& w) { return w.broker->remove("q"); }},
         {"stats", mixed, [](W& w) { return w.broker->stats().messages.accepted == 7; }},
         {"poll with much to do",
@@ -731,109 +718,13 @@ template <class Msg> std::vector<Scenario<Msg>> closing() {
 
 // --- faults ----------------------------------------------------------------------------------
 
-struct NoFault {
-    explicit NoFault(int) {}
-    [[nodiscard]] static bool happened() { return false; }
-};
-class MemoryFault {
-public:
-    MemoryFault(Failing kind, std::uint64_t n) : failing_{kind, n} {}
-    ~MemoryFault() { figures.allocations_failed += failing_.failed(); }
-    MemoryFault(const MemoryFault&) = delete;
-    MemoryFault& operator=(const MemoryFault&) = delete;
-    [[nodiscard]] bool happened() const { return failing_.failed() != 0; }
-
-private:
-    FailingNew failing_;
-};
-class UserFault {
-public:
-    explicit UserFault(std::uint64_t n) { ThrowPlan::arm(n); }
-    ~UserFault() {
-        figures.user_exceptions += ThrowPlan::thrown();
-        ThrowPlan::disarm();
-    }
-    UserFault(const UserFault&) = delete;
-    UserFault& operator=(const UserFault&) = delete;
-    [[nodiscard]] static bool happened() { return ThrowPlan::thrown() != 0; }
-};
-
-struct Outcome {
-    bool threw = false;
-    bool happened = false;  // whether anything failed
-    bool did = false;       // what was asked
-};
-
-template <class Fault, class Msg, class... Plan>
-Outcome attempt(World<Msg>& world, const Scenario<Msg>& scenario, const Plan&... plan) {
-    Outcome outcome;
-    try {
-        const Fault fault{plan...};
-        outcome.did = scenario.call(world);
-        outcome.happened = fault.happened();
-    } catch (const std::bad_alloc&) {
-        outcome.threw = outcome.happened = true;
-    } catch (const support::Thrown&) { outcome.threw = outcome.happened = true; }
-    return outcome;
-}
-
-// One scenario, in which something fails by `plan`. True if something did.
-template <class Fault, class Msg, class... Plan>
-bool survives(const Scenario<Msg>& scenario, const Plan&... plan) {
-    const auto prepared = [&] {
-        auto world = std::make_unique<World<Msg>>();
-        scenario.prepare(*world);
-        return world;
-    };
-    const auto untouched = prepared();
-    const auto done = prepared();
-    const auto first = attempt<NoFault>(*done, scenario, 0);
-    CHECK(first.did);
-    const std::string as_before = Look<Msg>{*untouched}.all();
-    const std::string as_after = Look<Msg>{*done}.all();
-
-    const auto failed = prepared();
-    const Outcome outcome = attempt<Fault>(*failed, scenario, plan...);
-    if (!outcome.happened) {
-        CHECK(Look<Msg>{*failed}.all() == as_after);
-        return false;
-    }
-    if (!outcome.threw) {
-        // It did without what failed, and must be none the worse for it.
-        CHECK(outcome.did);
-        CHECK(Look<Msg>{*failed}.all() == as_after);
-        return true;
-    }
-    CHECK(Look<Msg>{*failed}.all() == as_before);
-
-    const auto again = prepared();
-    CHECK(attempt<Fault>(*again, scenario, plan...).threw);
-    const Outcome second = attempt<NoFault>(*again, scenario, 0);
-    CHECK(second.did);
-    CHECK(Look<Msg>{*again}.all() == as_after);
-    return true;
-}
+template <class Msg> using Faults = support::Faults<World<Msg>, Look<Msg>>;
 
 template <class Msg> void fail_each_allocation(const std::vector<Scenario<Msg>>& scenarios) {
-    for (const Scenario<Msg>& scenario : scenarios) {
-        CAPTURE(std::string(scenario.name));
-        for (const Failing kind : {Failing::nth, Failing::from_nth}) {
-            for (std::uint64_t n = 1; survives<MemoryFault>(scenario, kind, n); ++n) {
-                REQUIRE(n < 1'000);
-            }
-        }
-        survives<MemoryFault>(scenario, Failing::every_second, std::uint64_t{0});
-        for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-            survives<MemoryFault>(scenario, Failing::one_in_hundred, seed);
-        }
-    }
+    Faults<Msg>{figures}.fail_each_allocation(scenarios, 20);
 }
 template <class Msg> void throw_each_time(const std::vector<Scenario<Msg>>& scenarios) {
-    for (const Scenario<Msg>& scenario : scenarios) {
-        CAPTURE(std::string(scenario.name));
-        for (std::uint64_t n = 1; survives<UserFault>(scenario, n); ++n) { REQUIRE(n < 1'000); }
-        CHECK(Msg::live() == 0);
-    }
+    Faults<Msg>{figures}.throw_each_time(scenarios, [] { return Msg::live(); });
 }
 
 using Text = std::string;
@@ -876,7 +767,7 @@ TEST_CASE("a broker that finds no memory is not made, and leaks nothing [4.11]")
         REQUIRE(n < 100);
         bool failed = false;
         try {
-            const MemoryFault fault{Failing::nth, n};
+            const support::MemoryFault fault{figures, Failing::nth, n};
             const latchbox::Broker<Text> broker{{.clock = &clock, .tag = tag}};
             failed = fault.happened();
         } catch (const std::bad_alloc&) { failed = true; }
@@ -927,7 +818,8 @@ template <class Msg> void throw_on_the_way_out(const std::vector<Scenario<Msg>>&
             REQUIRE(n < 1'000);
             World<Msg> world;
             scenario.prepare(world);
-            const Outcome outcome = attempt<UserFault>(world, scenario, n);
+            const support::Outcome outcome =
+                support::attempt<support::UserFault>(world, scenario, figures, n);
             support::check_sound(world.q);
             support::check_sound(world.small);
             REQUIRE(world.q.publish(Kind<Msg>::make(1)));

@@ -16,6 +16,7 @@
 #include "latchbox/latchbox.hpp"
 
 #include "support/sound.hpp"
+#include "support/subjects.hpp"
 #include "support/watched_threads.hpp"
 
 // Wrong input to topics and subscriptions, and its right answer: nothing changes, nothing is lost.
@@ -55,39 +56,14 @@ struct Misuse {
     }
 };
 
-// The next id of the same subject, which nobody drew yet.
-MessageId after(const MessageId& id) {
-    using Parts = latchbox::detail::IdParts;
-    const std::uint64_t step = std::uint64_t{1} << latchbox::detail::TopicNumber::mark_bits;
-    return Parts::message(Parts::issuer(id), Parts::number(id) + step, Parts::slot(id));
-}
-
 // --- row 1: names ----------------------------------------------------------------------------
 
 TEST_CASE_FIXTURE(Misuse, "unusable subjects, patterns and groups are refused [misuse 1] [6.1]") {
-    using namespace std::string_literals;
-    struct {
-        std::string name;
-        const char* rule;
-        const char* position;
-    } const wrong[] = {
-        {"", "empty", "position 0"},
-        {std::string(256, 'a'), "255", "position 255"},
-        {"a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q", "16 tokens", "position 32"},
-        {"bad name", "blank", "position 3"},
-        {"tab\there", "control", "position 3"},
-        {"line\r", "control", "position 4"},
-        {"line\n", "control", "position 4"},
-        {"del\x7f", "control", "position 3"},
-        {"nul\0nul"s, "control", "position 3"},
-        {"a..b", "empty", "position 2"},
-        {".a", "empty", "position 0"},
-        {"a.", "empty", "position 2"},
-        {".", "empty", "position 0"},
+    const auto wrong = support::bad_names({
         {"a*", "wildcard", "position 1"},
         {"a.b>", "wildcard", "position 3"},
         {"a.>.b", "", "position 2"},
-    };
+    });
     const latchbox::BrokerStats before = broker.stats();
     for (const auto& one : wrong) {
         CAPTURE(one.name);
@@ -207,7 +183,7 @@ TEST_CASE_FIXTURE(Misuse,
     const auto theirs_by_queue = foreign.queue("q").publish("theirs");
     const auto theirs = foreign.topic("s").publish("theirs");
     const auto known = topic.publish("known");
-    const MessageId future = after(*known);
+    const MessageId future = support::after(*known);
     const auto q = broker.queue("q");
     std::string body(40, 'x');
     std::vector<std::string> batch(2, body);
@@ -431,7 +407,7 @@ TEST_CASE_FIXTURE(Misuse, "nobody makes anything up about an id nobody issued [m
     const auto theirs = foreign.topic("s", {.retain_count = 1}).publish("theirs");
     const auto known = topic.publish("m", {.retain_for = 1h});
     REQUIRE(known);
-    const MessageId future = after(*known);
+    const MessageId future = support::after(*known);
     const latchbox::BrokerStats before = broker.stats();
     for (const MessageId& id : {MessageId{}, *theirs, future}) {
         CAPTURE(to_string(id));

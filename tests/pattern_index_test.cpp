@@ -14,47 +14,16 @@
 
 #include "support/choices.hpp"
 #include "support/failing_new.hpp"
+#include "support/subjects.hpp"
 
 namespace {
 
 using latchbox::detail::Pattern;
 using latchbox::detail::PatternIndex;
 using latchbox::detail::Tokens;
+using support::matches;
+using support::names;
 using Index = PatternIndex<int>;
-
-// Every name of up to `most` tokens out of `letters`; the last may also be one of `last`.
-std::vector<std::string> names(std::size_t most, const std::vector<std::string>& letters,
-                               const std::vector<std::string>& last = {}) {
-    std::vector<std::string> all;
-    std::vector<std::string> before = {""};
-    for (std::size_t size = 1; size <= most; ++size) {
-        std::vector<std::string> now;
-        for (const std::string& begin : before) {
-            for (const std::string& letter : letters) { now.push_back(begin + letter); }
-            for (const std::string& letter : last) { all.push_back(begin + letter); }
-        }
-        all.insert(all.end(), now.begin(), now.end());
-        before.clear();
-        for (const std::string& name : now) { before.push_back(name + "."); }
-    }
-    return all;
-}
-
-// Token by token, as the rule is said.
-bool matches(std::string_view pattern, std::string_view subject) {
-    for (;;) {
-        const std::size_t p = pattern.find('.');
-        const std::size_t s = subject.find('.');
-        const std::string_view wanted = pattern.substr(0, p);
-        if (wanted == ">") { return true; }
-        if (wanted != "*" && wanted != subject.substr(0, s)) { return false; }
-        const bool pattern_ends = p == std::string_view::npos;
-        const bool subject_ends = s == std::string_view::npos;
-        if (pattern_ends || subject_ends) { return pattern_ends && subject_ends; }
-        pattern.remove_prefix(p + 1);
-        subject.remove_prefix(s + 1);
-    }
-}
 
 void insert(Index& index, std::string_view pattern, int value) {
     Index one = Index::make(pattern, value);

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <memory>
 #include <new>
 #include <optional>
@@ -17,6 +16,7 @@
 #include "latchbox/latchbox.hpp"
 
 #include "support/failing_new.hpp"
+#include "support/faults.hpp"
 #include "support/message_kinds.hpp"
 #include "support/sound.hpp"
 
@@ -31,21 +31,8 @@ using latchbox::Overflow;
 using support::Failing;
 using support::FailingNew;
 using support::Kind;
-using support::ThrowPlan;
 
-// Counted over the whole file, printed when the program ends.
-struct Figures {
-    std::uint64_t allocations_failed = 0;
-    std::uint64_t user_exceptions = 0;
-    ~Figures() {
-        if (allocations_failed + user_exceptions == 0) { return; }
-        std::printf("figure: allocations failed in topics = %llu\n",
-                    static_cast<unsigned long long>(allocations_failed));
-        std::printf("figure: user exceptions thrown in topics = %llu\n",
-                    static_cast<unsigned long long>(user_exceptions));
-    }
-};
-Figures figures;
+support::FaultFigures figures{" in topics"};
 
 // --- worlds ----------------------------------------------------------------------------------
 
@@ -130,7 +117,7 @@ template <class Msg> struct World {
 };
 
 // Everything that can be seen of a world, which is used up by that.
-template <class Msg> class Look {
+template <class Msg> class Look : support::Said<Msg> {
 public:
     explicit Look(World<Msg>& world) : world_{world} {}
 
@@ -230,38 +217,16 @@ private:
         CHECK(stats.latches == 0);
         CHECK(stats.edges == 0);
     }
-    void say(std::int64_t number) { said_ += std::to_string(number) + ' '; }
-    void say(const latchbox::Delivery<Msg>& delivery) {
-        said_ += "[";
-        say(Kind<Msg>::number(delivery.body()));
-        say(delivery.attempt());
-        say(delivery.failures());
-        say(delivery.deadline().since_epoch().count());
-        said_ += "]";
-    }
-    void say(const latchbox::QueueStats& s) {
-        for (const std::uint64_t count :
-             {s.blocked,     s.delayed,  s.ready,    s.leased,    s.dead,      s.accepted,
-              s.completed,   s.expired,  s.purged,   s.evicted,   s.cancelled, s.delivered,
-              s.redelivered, s.released, s.requeued, s.abandoned, s.failed,    s.leases_run_out,
-              s.rejected,    s.redriven, s.refused}) {
-            said_ += std::to_string(count) + ',';
-        }
-        said_ += ' ';
-    }
+
+    using support::Said<Msg>::said_;
+    using support::Said<Msg>::say;
 
     World<Msg>& world_;
-    std::string said_;
 };
 
 // --- the calls -------------------------------------------------------------------------------
 
-template <class Msg> struct Scenario {
-    using W = World<Msg>;
-    const char* name;
-    void (*prepare)(W&);
-    bool (*call)(W&);  // true if it did what was asked
-};
+template <class Msg> using Scenario = support::Scenario<World<Msg>>;
 
 template <class Msg> std::vector<Scenario<Msg>> publishing() {
     using W = World<Msg>;
@@ -617,116 +582,13 @@ template <class Msg> std::vector<Scenario<Msg>> managing() {
 
 // --- faults ----------------------------------------------------------------------------------
 
-struct NoFault {
-    explicit NoFault(int) {}
-    [[nodiscard]] static bool happened() { return false; }
-};
-class MemoryFault {
-public:
-    MemoryFault(Failing kind, std::uint64_t n) : failing_{kind, n} {}
-    ~MemoryFault() { figures.allocations_failed += failing_.failed(); }
-    MemoryFault(const MemoryFault&) = delete;
-    MemoryFault& operator=(const MemoryFault&) = delete;
-    [[nodiscard]] bool happened() const { return failing_.failed() != 0; }
-
-private:
-    FailingNew failing_;
-};
-class UserFault {
-public:
-    explicit UserFault(std::uint64_t n) { ThrowPlan::arm(n); }
-    ~UserFault() {
-        figures.user_exceptions += ThrowPlan::thrown();
-        ThrowPlan::disarm();
-    }
-    UserFault(const UserFault&) = delete;
-    UserFault& operator=(const UserFault&) = delete;
-    [[nodiscard]] static bool happened() { return ThrowPlan::thrown() != 0; }
-};
-
-struct Outcome {
-    bool threw = false;
-    bool happened = false;  // whether anything failed
-    bool did = false;       // what was asked
-};
-
-template <class Fault, class Msg, class... Plan>
-Outcome attempt(World<Msg>& world, const Scenario<Msg>& scenario, const Plan&... plan) {
-    Outcome outcome;
-    try {
-        const Fault fault{plan...};
-        outcome.did = scenario.call(world);
-        outcome.happened = fault.happened();
-    } catch (const std::bad_alloc&) {
-        outcome.threw = outcome.happened = true;
-    } catch (const support::Thrown&) { outcome.threw = outcome.happened = true; }
-    return outcome;
-}
-
-template <class Msg> std::unique_ptr<World<Msg>> prepared(const Scenario<Msg>& scenario) {
-    auto world = std::make_unique<World<Msg>>();
-    scenario.prepare(*world);
-    return world;
-}
-
-// How a world looks where the call was never made, and where it succeeded.
-struct Looks {
-    std::string before;
-    std::string after;
-};
-template <class Msg> Looks looks_of(const Scenario<Msg>& scenario) {
-    const auto untouched = prepared(scenario);
-    const auto done = prepared(scenario);
-    CHECK(attempt<NoFault>(*done, scenario, 0).did);
-    return {Look<Msg>{*untouched}.all(), Look<Msg>{*done}.all()};
-}
-
-// One scenario, in which something fails by `plan`. True if something did.
-template <class Fault, class Msg, class... Plan>
-bool survives(const Scenario<Msg>& scenario, const Looks& looks, const Plan&... plan) {
-    const auto failed = prepared(scenario);
-    const Outcome outcome = attempt<Fault>(*failed, scenario, plan...);
-    if (!outcome.threw) {
-        // If something failed it did without, and must be none the worse for it.
-        CHECK(outcome.did);
-        CHECK(Look<Msg>{*failed}.all() == looks.after);
-        return outcome.happened;
-    }
-    CHECK(Look<Msg>{*failed}.all() == looks.before);
-
-    const auto again = prepared(scenario);
-    CHECK(attempt<Fault>(*again, scenario, plan...).threw);
-    CHECK(attempt<NoFault>(*again, scenario, 0).did);
-    CHECK(Look<Msg>{*again}.all() == looks.after);
-    return true;
-}
+template <class Msg> using Faults = support::Faults<World<Msg>, Look<Msg>>;
 
 template <class Msg> void fail_each_allocation(const std::vector<Scenario<Msg>>& scenarios) {
-    for (const Scenario<Msg>& scenario : scenarios) {
-        CAPTURE(std::string(scenario.name));
-        const Looks looks = looks_of(scenario);
-        for (const Failing kind : {Failing::nth, Failing::from_nth}) {
-            for (std::uint64_t n = 1; survives<MemoryFault>(scenario, looks, kind, n); ++n) {
-                REQUIRE(n < 1'000);
-            }
-        }
-        survives<MemoryFault>(scenario, looks, Failing::every_second, std::uint64_t{0});
-        for (std::uint64_t seed = 1; seed <= 5; ++seed) {
-            survives<MemoryFault>(scenario, looks, Failing::one_in_hundred, seed);
-        }
-    }
+    Faults<Msg>{figures}.fail_each_allocation(scenarios, 5);
 }
 template <class Msg> void throw_each_time(const std::vector<Scenario<Msg>>& scenarios) {
-    for (const Scenario<Msg>& scenario : scenarios) {
-        CAPTURE(std::string(scenario.name));
-        {
-            const Looks looks = looks_of(scenario);
-            for (std::uint64_t n = 1; survives<UserFault>(scenario, looks, n); ++n) {
-                REQUIRE(n < 1'000);
-            }
-        }
-        CHECK(Msg::live() == 0);
-    }
+    Faults<Msg>{figures}.throw_each_time(scenarios, [] { return Msg::live(); });
 }
 
 using Text = std::string;

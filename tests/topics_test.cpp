@@ -21,6 +21,7 @@
 #include "support/failing_new.hpp"
 #include "support/message_kinds.hpp"
 #include "support/sound.hpp"
+#include "support/subjects.hpp"
 #include "support/tracked_message.hpp"
 #include "support/watched_threads.hpp"
 
@@ -85,59 +86,18 @@ struct WatchedTopics {
     latchbox::Broker<std::string, WatchedThreads> broker{{.clock = &clock}};
 };
 
-// The next id of the same subject, which nobody drew yet.
-MessageId after(const MessageId& id) {
-    using Parts = latchbox::detail::IdParts;
-    const std::uint64_t step = std::uint64_t{1} << latchbox::detail::TopicNumber::mark_bits;
-    return Parts::message(Parts::issuer(id), Parts::number(id) + step, Parts::slot(id));
-}
-
 // --- who gets what ---------------------------------------------------------------------------
 
-// Every name of up to `most` tokens out of `letters`; the last may also be one of `last`.
-std::vector<std::string> names(std::size_t most, const std::vector<std::string>& letters,
-                               const std::vector<std::string>& last = {}) {
-    std::vector<std::string> all;
-    std::vector<std::string> before = {""};
-    for (std::size_t size = 1; size <= most; ++size) {
-        std::vector<std::string> now;
-        for (const std::string& begin : before) {
-            for (const std::string& letter : letters) { now.push_back(begin + letter); }
-            for (const std::string& letter : last) { all.push_back(begin + letter); }
-        }
-        all.insert(all.end(), now.begin(), now.end());
-        before.clear();
-        for (const std::string& name : now) { before.push_back(name + "."); }
-    }
-    return all;
-}
-
-// Token by token, as the rule is said.
-bool matches(std::string_view pattern, std::string_view subject) {
-    for (;;) {
-        const std::size_t p = pattern.find('.');
-        const std::size_t s = subject.find('.');
-        const std::string_view wanted = pattern.substr(0, p);
-        if (wanted == ">") { return true; }
-        if (wanted != "*" && wanted != subject.substr(0, s)) { return false; }
-        const bool pattern_ends = p == std::string_view::npos;
-        const bool subject_ends = s == std::string_view::npos;
-        if (pattern_ends || subject_ends) { return pattern_ends && subject_ends; }
-        pattern.remove_prefix(p + 1);
-        subject.remove_prefix(s + 1);
-    }
-}
-
 TEST_CASE_FIXTURE(Topics, "a subject reaches the patterns that match it, and no others [6.1]") {
-    const auto subjects = names(4, {"a", "b"});
-    const auto patterns = names(4, {"a", "b", "*"}, {">"});
+    const auto subjects = support::names(4, {"a", "b"});
+    const auto patterns = support::names(4, {"a", "b", "*"}, {">"});
     std::vector<Subscription> all;
     for (const std::string& pattern : patterns) { all.push_back(broker.subscribe(pattern)); }
     for (const std::string& subject : subjects) {
         const MessageId id = publish(subject, subject);
         for (std::size_t i = 0; i < patterns.size(); ++i) {
             auto delivery = all[i].try_fetch();
-            if (delivery.has_value() != matches(patterns[i], subject)) {
+            if (delivery.has_value() != support::matches(patterns[i], subject)) {
                 CAPTURE(subject);
                 CAPTURE(patterns[i]);
                 FAIL_CHECK("it is there, and should not be, or the other way round");
@@ -2169,7 +2129,7 @@ TEST_CASE_FIXTURE(Topics, "who asks for what is not there is told why [6.6] [mis
     const MessageId there = publish("t", "m");
     const MessageId unkept = publish("p", "m");
     const auto gate = broker.gate();
-    const MessageId future = after(unkept);
+    const MessageId future = support::after(unkept);
     for (const MessageId& id :
          {MessageId{}, *theirs, *in_queue, there, unkept, gate.id(), future}) {
         CAPTURE(to_string(id));
