@@ -47,4 +47,31 @@ TEST_CASE("handles are made of what their private constructors take") {
     CHECK(again.name() == "queue");
 }
 
+TEST_CASE("workers and coroutines see what a handle is of") {
+    latchbox::Broker<int> broker;
+    const auto queue = broker.queue("queue");
+    const auto subscription = broker.subscribe("a");
+    CHECK(&*Access::handle(queue) == &Access::shell(queue));
+    CHECK_FALSE(Access::member(queue));
+    CHECK(Access::member(subscription));
+    const latchbox::Consumer<int> consumer = subscription;
+    CHECK(Access::member(consumer).get() == Access::member(subscription).get());
+    const auto latch = broker.latch(queue.publish(1).value());
+    CHECK(&*Access::asked(latch).broker == &*Access::shell(queue).broker);
+}
+
+TEST_CASE("a delivery that is taken back was never handed out") {
+    latchbox::Broker<int> broker;
+    const auto queue = broker.queue("queue");
+    REQUIRE(queue.publish(1));
+    {
+        auto delivery = queue.try_fetch();
+        Access::take_back(*delivery);
+        CHECK(delivery->ack() == latchbox::Errc::already_settled);
+    }
+    CHECK(queue.stats().ready == 1);
+    CHECK(queue.stats().abandoned == 0);
+    CHECK(queue.try_fetch()->attempt() == 1);
+}
+
 }  // namespace

@@ -193,4 +193,69 @@ TEST_CASE("bodies that copies share are destroyed when no lock is held [4.10] [6
     support::check_sound(other);
 }
 
+TEST_CASE_FIXTURE(Acted, "who waits to publish a value looks again where another has it [7.1]") {
+    auto& shell = Access::shell(one);
+    const int a = 0;
+    const int b = 0;
+    Waiter waiters[4];
+    const void* const to[] = {&a, &b, &a, &a};
+    const char* const values[] = {"v", "v", "w", "v"};
+    latchbox::detail::Aftermath<TrackedMessage, latchbox::Threads> after;
+    {
+        const Lock lock{shell.mutex};
+        for (std::size_t i = 0; i < 4; ++i) {
+            waiters[i].to = to[i];
+            waiters[i].value = values[i];
+            shell.publishers.push_back(waiters[i]);
+        }
+        shell.end_publishers_of(&a, "v", after);
+        CHECK(&shell.publishers.front() == &waiters[1]);
+    }
+    shell.broker->wake(after);
+    for (std::size_t i = 0; i < 4; ++i) {
+        CHECK(waiters[i].sleep.done == (i == 0 || i == 3));
+        CHECK(waiters[i].in_line == (i == 1 || i == 2));
+        const auto ended = i == 0 || i == 3 ? latchbox::detail::look_again : Errc{};
+        CHECK(waiters[i].ending == ended);
+    }
+    {
+        const Lock lock{shell.mutex};
+        shell.end_publishers(Errc::closed, after);
+    }
+    shell.broker->wake(after);
+    CHECK(waiters[1].ending == Errc::closed);
+}
+
+TEST_CASE_FIXTURE(Acted, "with one who leaves those are sent away who fetch for him [6.2] [8]") {
+    auto& shell = Access::shell(one);
+    const Reference<Membership> leaving{new Membership};
+    const Reference<Membership> staying{new Membership};
+    const Reference<Membership> workers[] = {Reference<Membership>{new Membership{leaving}},
+                                             Reference<Membership>{new Membership{staying}}};
+    Waiter waiters[2];
+    latchbox::detail::Aftermath<TrackedMessage, latchbox::Threads> after;
+    {
+        shell.mutex.lock();
+        while (const auto lacking = shell.core.of_histories(2)) {
+            shell.grow(lacking);
+            shell.mutex.lock();
+        }
+        for (std::size_t i = 0; i < 2; ++i) {
+            waiters[i].member = workers[i].get();
+            shell.core.promise_histories(1);
+            shell.fetchers.push_back(waiters[i]);
+        }
+        shell.end_fetchers_of(*leaving, after);
+        shell.mutex.unlock();
+    }
+    shell.broker->wake(after);
+    CHECK(waiters[0].ending == Errc::closed);
+    CHECK(waiters[1].in_line);
+    {
+        const Lock lock{shell.mutex};
+        shell.end_all_waiters(Errc::closed, after);
+    }
+    shell.broker->wake(after);
+}
+
 }  // namespace

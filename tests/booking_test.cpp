@@ -69,7 +69,7 @@ struct Publish {
     Reference<Way::Topic> topic = Naming::topic(*broker, "a");
     std::size_t count;
     latchbox::Threads::StopToken stop = {};
-    Booking booking{*broker, of.options, stop};
+    Booking booking{*topic, of.options, stop};
     Way way{*topic, count, {}};
 
     Publish(Booked& from, std::size_t messages) : of{from}, count{messages} {}

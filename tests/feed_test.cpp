@@ -44,6 +44,33 @@ TEST_CASE_TEMPLATE("a member leaves once, and that is seen by whoever still hold
     CHECK(seen->has_left());
 }
 
+TEST_CASE_TEMPLATE("who belongs to a member has left as soon as he has [6.2] [8]", Platform,
+                   latchbox::Threads, latchbox::SingleThread) {
+    using Member = Membership<Platform>;
+    Reference<Member> handle{new Member};
+    const Reference<Member> workers{new Member{handle}};
+    const Reference<Member> others{new Member{handle}};
+    const Reference<Member> alone{new Member};
+    CHECK(workers->belongs_to(*workers));
+    CHECK(workers->belongs_to(*handle));
+    CHECK_FALSE(handle->belongs_to(*workers));
+    CHECK_FALSE(workers->belongs_to(*others));
+    CHECK_FALSE(alone->belongs_to(*handle));
+    // He leaves alone, his member does not.
+    CHECK(others->leave());
+    CHECK(others->has_left());
+    CHECK_FALSE(handle->has_left());
+    CHECK_FALSE(workers->has_left());
+    CHECK(handle->leave());
+    CHECK(workers->has_left());
+    CHECK_FALSE(alone->has_left());
+    // That was not his own word.
+    CHECK(workers->leave());
+    CHECK_FALSE(workers->leave());
+    handle = {};
+    CHECK(workers->has_left());
+}
+
 TEST_CASE("of many threads that leave by one handle exactly one is the first [6.2]") {
     for (int round = 0; round < 100; ++round) {
         const Reference<Membership<latchbox::Threads>> member{new Membership<latchbox::Threads>};

@@ -11,13 +11,18 @@ std::size_t pending(const latchbox::Broker<Order>& broker);
 std::size_t pending(const latchbox::Queue<Order, latchbox::Threads>& queue);
 bool handle(latchbox::Delivery<Order>& delivery, const latchbox::DeadLetters<Order>& dead);
 latchbox::Broker<Order, latchbox::SingleThread>* none();
+bool pass_on(latchbox::Delivery<Order>&& delivery, const latchbox::Queue<Order>& to,
+             latchbox::Transaction<Order>& transaction);
+std::size_t threads(const latchbox::Workers<Order>& workers);
 }  // namespace fwd_test
 
 #include <type_traits>
+#include <utility>
 
 #include <doctest/doctest.h>
 
 #include "latchbox/latchbox.hpp"
+#include "latchbox/workers.hpp"
 
 namespace fwd_test {
 
@@ -34,6 +39,12 @@ bool handle(latchbox::Delivery<Order>& delivery, const latchbox::DeadLetters<Ord
     return delivery.ack().has_value() && dead.size() == 0;
 }
 latchbox::Broker<Order, latchbox::SingleThread>* none() { return nullptr; }
+bool pass_on(latchbox::Delivery<Order>&& delivery, const latchbox::Queue<Order>& to,
+             latchbox::Transaction<Order>& transaction) {
+    return transaction.publish(to, Order{delivery.body()}).has_value() &&
+           transaction.ack(std::move(delivery)).has_value() && transaction.commit().has_value();
+}
+std::size_t threads(const latchbox::Workers<Order>& workers) { return workers.stats().threads; }
 
 TEST_CASE("classes declared ahead are those defined later") {
     latchbox::Broker<Order> broker;
@@ -45,6 +56,13 @@ TEST_CASE("classes declared ahead are those defined later") {
     REQUIRE(delivery);
     CHECK(handle(*delivery, orders.dead_letters()));
     CHECK(none() == nullptr);
+    REQUIRE(orders.publish(Order{8}));
+    auto transaction = broker.transaction();
+    const auto to = broker.queue("to");
+    CHECK(pass_on(std::move(orders.try_fetch().value()), to, transaction));
+    CHECK(pending(to) == 1);
+    const latchbox::Workers<Order> workers{orders, {}, [](const Order&) {}};
+    CHECK(threads(workers) == 1);
 }
 
 static_assert(std::is_same_v<latchbox::ManualClock, latchbox::BasicManualClock<latchbox::Threads>>);

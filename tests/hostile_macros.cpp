@@ -7,6 +7,7 @@
 #include <chrono>
 #include <compare>
 #include <condition_variable>
+#include <coroutine>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -15,6 +16,7 @@
 #include <ctime>
 #include <exception>
 #include <limits>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -26,6 +28,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -40,7 +43,23 @@
 #define ERROR 0
 #define check(x) static_assert(false)
 
+#include "latchbox/coroutine.hpp"
 #include "latchbox/latchbox.hpp"
+#include "latchbox/workers.hpp"
+
+struct HostileFlow {
+    struct promise_type {
+        static HostileFlow get_return_object() { return {}; }
+        static std::suspend_never initial_suspend() noexcept { return {}; }
+        static std::suspend_never final_suspend() noexcept { return {}; }
+        static void return_void() noexcept {}
+        [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
+    };
+};
+static HostileFlow pass_on(latchbox::Queue<int> from, latchbox::Queue<int> to) {
+    auto delivery = co_await latchbox::async_fetch(from, [](auto resume) { resume(); });
+    static_cast<void>(delivery->ack_and_publish(to, delivery->body() + 1, {.dedup = "v"}));
+}
 
 // The templates as well, as far as a file that uses them.
 bool works_beside_hostile_macros() {
@@ -52,6 +71,17 @@ bool works_beside_hostile_macros() {
     const auto topic = broker.topic("numbers.odd", {.retain_count = 1});
     const auto id = topic.publish(7);
     if (!id || !topic.read(*id) || !all.pop()) { return false; }
+    const auto next = broker.queue("next");
+    const auto last = broker.queue("last");
+    {
+        const latchbox::Workers workers{next, {}, [&](latchbox::Delivery<int>& delivery) {
+                                            return delivery.forward(last).has_value();
+                                        }};
+        pass_on(queue, next);
+        if (last.fetch()->body() != 8) { return false; }
+    }
+    auto transaction = broker.transaction();
+    if (!transaction.publish(queue, 7) || !transaction.commit()) { return false; }
     auto delivery = queue.try_fetch();
     return delivery && delivery->body() == 7 && delivery->ack();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
 #include <chrono>
+#include <coroutine>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -10,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "latchbox/coroutine.hpp"
 #include "latchbox/latchbox.hpp"
+#include "latchbox/workers.hpp"
 
 // Every call of the interface, built with -fno-exceptions -fno-rtti. Without arguments all of them
 // must work; with `name` or `value` the program must end with the sentence that would be thrown.
@@ -102,6 +105,74 @@ void topics(latchbox::Broker<std::string>& broker) {
     expect(refusing.publish("e") == Errc::no_subscriber);
 }
 
+void transactions(latchbox::Broker<std::string>& broker) {
+    const auto from = broker.queue("from");
+    const auto to = broker.queue("to", {.dedup_window = 1h});
+    for (const auto* text : {"a", "b", "c", "d", "e"}) { expect(bool{from.publish(text)}); }
+    auto first = from.try_fetch();
+    const auto token = first->lease_token();
+    auto transaction = broker.transaction();
+    expect(bool{transaction.ack(std::move(*first))} && !token.stop_requested());
+    expect(bool{transaction.fail(std::move(*from.try_fetch()), "no")});
+    expect(bool{transaction.reject(std::move(*from.try_fetch()), "never")});
+    const std::string copied = "f";
+    expect(bool{transaction.publish(to, copied)} && bool{transaction.publish(to, "g")});
+    expect(bool{transaction.publish(broker.topic("committed"), "h")});
+    const auto ids = transaction.commit();
+    expect(ids && ids->size() == 3 && token.stop_requested());
+    expect(transaction.commit() == Errc::already_settled);
+    expect(bool{from.try_fetch()->ack_and_publish(to, "i", {.dedup = "v"})});
+    expect(bool{from.try_fetch()->forward(to)});
+    expect(to.publish("j", {.dedup = "v"}).has_value() && to.stats().deduplicated == 1);
+    expect(to.pop_all()->size() == 4);
+    expect(from.purge() == 1 && from.dead_letters().purge() == 1);
+}
+
+void workers(latchbox::Broker<std::string>& broker) {
+    const auto queue = broker.queue("worked");
+    latchbox::Workers workers{queue, {.threads = 2, .name = "w"}, [](const std::string& body) {
+                                  return body == "a";
+                              }};
+    expect(bool{queue.publish("a")} && bool{queue.publish("b", {.expires_in = 1h})});
+    while (workers.stats().handled != 2) {}
+    workers.stop();
+    expect(workers.stats().failed == 1 && workers.name() == "w");
+    expect(queue.purge() == 1);
+}
+
+struct Flow {
+    struct promise_type {
+        static Flow get_return_object() { return {}; }
+        static std::suspend_never initial_suspend() noexcept { return {}; }
+        static std::suspend_never final_suspend() noexcept { return {}; }
+        static void return_void() noexcept {}
+        static void unhandled_exception() noexcept {}
+    };
+};
+struct Inline {
+    template <class Resume> void operator()(Resume resume) const { resume(); }
+};
+Flow awaits(latchbox::Broker<std::string>& broker, latchbox::Queue<std::string> queue, int& came) {
+    auto delivery = co_await async_fetch(queue, Inline{});
+    came += delivery && delivery->ack() ? 1 : 0;
+    auto late = co_await async_fetch_for(queue, Inline{}, latchbox::Duration{});
+    came += late == Errc::timed_out ? 1 : 0;
+    const auto latch = broker.latch(delivery->id());
+    const auto state = co_await async_wait(latch, Inline{});
+    came += state && *state == latchbox::LatchState::completed ? 1 : 0;
+    const auto again = co_await async_wait_for(latch, Inline{}, 1h);
+    came += again ? 1 : 0;
+}
+
+void coroutines(latchbox::Broker<std::string>& broker) {
+    const auto queue = broker.queue("awaited");
+    int came = 0;
+    awaits(broker, queue, came);
+    expect(came == 0);
+    expect(bool{queue.publish("a")});
+    expect(came == 4);
+}
+
 void whole_interface() {
     latchbox::ManualClock clock;
     latchbox::Broker<std::string> broker{{.clock = &clock, .tag = "no exceptions"}};
@@ -115,6 +186,9 @@ void whole_interface() {
     expect(broker.queue("other").options() == latchbox::QueueOptions{});
     expect(broker.remove("other") && broker.tag() == "no exceptions");
     topics(broker);
+    transactions(broker);
+    workers(broker);
+    coroutines(broker);
     clock.advance(1h);
     expect(broker.poll().is_never());
     expect(broker.drain(0s).left() == 0 && broker.close().left() == 0);

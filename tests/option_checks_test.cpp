@@ -52,6 +52,7 @@ TEST_CASE("unusable options throw and name the field [7.1] [7.6]") {
         {{.backoff = {.factor = 0}}, "QueueOptions.backoff.factor"},
         {{.backoff = {.first = 2s, .limit = 1s}}, "QueueOptions.backoff.limit"},
         {{.backoff = {.first = 0s, .limit = -1ns}}, "QueueOptions.backoff.limit"},
+        {{.dedup_window = -1ns}, "QueueOptions.dedup_window"},
     };
     for (const auto& [options, field] : unusable) {
         const std::string said = said_of(options);
@@ -92,6 +93,7 @@ TEST_CASE("a queue asked for with other options is refused, and the field is nam
         {{.backoff = {.factor = 3}}, "backoff"},
         {{.backoff = {.limit = 1h}}, "backoff"},
         {{.dead_capacity = 0}, "dead_capacity"},
+        {{.dedup_window = 0s}, "dedup_window"},
         {{.lease = 1s, .dead_capacity = 0}, "lease"},
     };
     for (const auto& [asked, field] : others) {
@@ -114,6 +116,7 @@ TEST_CASE("unusable options of a subscription throw and name the field [7.1] [7.
         {{.backoff = {.first = -1ns}}, "SubscriptionOptions.backoff.first"},
         {{.backoff = {.factor = 0}}, "SubscriptionOptions.backoff.factor"},
         {{.backoff = {.first = 2s, .limit = 1s}}, "SubscriptionOptions.backoff.limit"},
+        {{.dedup_window = -1ns}, "SubscriptionOptions.dedup_window"},
     };
     for (const auto& [options, field] : unusable) {
         const std::string said = said_of("a", options);
@@ -159,6 +162,7 @@ TEST_CASE("the queue of a subscription has all that was asked for [7.1]") {
                                     .max_attempts = 5,
                                     .backoff = {.first = 6s, .factor = 7, .limit = 8s},
                                     .dead_capacity = 9,
+                                    .dedup_window = 11s,
                                     .outcome_memory = 10};
     CHECK(queue_options(asked) == QueueOptions{.lease = 1s,
                                                .capacity = 2,
@@ -168,6 +172,7 @@ TEST_CASE("the queue of a subscription has all that was asked for [7.1]") {
                                                .max_attempts = 5,
                                                .backoff = {.first = 6s, .factor = 7, .limit = 8s},
                                                .dead_capacity = 9,
+                                               .dedup_window = 11s,
                                                .outcome_memory = 10});
 }
 
@@ -175,12 +180,16 @@ TEST_CASE("options of a topic: no negative time, and the same for all who ask [7
     CHECK_NOTHROW(require_usable(TopicOptions{.retain_count = 1, .retain_for = 0s}));
     CHECK_THROWS_WITH_AS(require_usable(TopicOptions{.retain_for = -1ns}),
                          doctest::Contains("TopicOptions.retain_for"), std::invalid_argument);
+    CHECK_NOTHROW(require_usable(TopicOptions{.dedup_window = 0s}));
+    CHECK_THROWS_WITH_AS(require_usable(TopicOptions{.dedup_window = -1ns}),
+                         doctest::Contains("TopicOptions.dedup_window"), std::invalid_argument);
     const TopicOptions there;
     CHECK_NOTHROW(require_same(there, TopicOptions{}));
     const std::pair<TopicOptions, std::string> others[] = {
         {{.unrouted = latchbox::Unrouted::reject}, "TopicOptions.unrouted"},
         {{.retain_count = 1}, "TopicOptions.retain_count"},
         {{.retain_for = 1s}, "TopicOptions.retain_for"},
+        {{.dedup_window = 1s}, "TopicOptions.dedup_window"},
     };
     for (const auto& [asked, field] : others) {
         CHECK_NOTHROW(require_same(asked, asked));
@@ -211,6 +220,25 @@ TEST_CASE("what one message wishes: of a queue and of a topic the same, but to b
         CHECK(is_usable({.retain_for = 0s}, to_topic) == to_topic);
         CHECK(is_usable({.retain_for = 1h}, to_topic) == to_topic);
     }
+}
+
+TEST_CASE("a value names one message: of a batch only where that is one, or none [7.1]") {
+    for (const bool to_topic : {false, true}) {
+        for (std::size_t count = 0; count < 4; ++count) {
+            CHECK(is_usable({}, to_topic, count));
+            CHECK(is_usable({.dedup = "v"}, to_topic, count) == (count <= 1));
+        }
+        CHECK(is_usable({.dedup = "v"}, to_topic));
+    }
+}
+
+TEST_CASE("whoever wishes for nothing wishes what an empty option does [7.1]") {
+    const auto& none = latchbox::detail::no_wishes;
+    CHECK(none.parents.empty());
+    CHECK(none.key.empty());
+    CHECK(none.dedup.empty());
+    CHECK(none.expires_in.is_never());
+    CHECK(is_usable(none, true, 1'000));
 }
 
 }  // namespace

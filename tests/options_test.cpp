@@ -25,6 +25,7 @@ TEST_CASE("the defaults of a queue are those that are documented [7.1]") {
     CHECK(options.max_attempts == 0);
     CHECK(options.backoff == Backoff{.first = 100ms, .factor = 2, .limit = 30s});
     CHECK_FALSE(options.dead_capacity.has_value());
+    CHECK(options.dedup_window == Duration{2min});
 }
 
 TEST_CASE("the defaults of a publish and of a broker wish for nothing [7.1]") {
@@ -33,6 +34,7 @@ TEST_CASE("the defaults of a publish and of a broker wish for nothing [7.1]") {
     CHECK(publish.expires_in.is_never());
     CHECK_FALSE(publish.retain_for.has_value());
     CHECK(publish.priority == 0);
+    CHECK(publish.dedup.empty());
     CHECK_FALSE(publish.block_for.has_value());
     const latchbox::BrokerOptions broker;
     CHECK(broker.clock == nullptr);
@@ -52,6 +54,7 @@ TEST_CASE("the defaults of a subscription are those that are documented [7.1]") 
     CHECK(options.max_attempts == 0);
     CHECK(options.backoff == Backoff{});
     CHECK_FALSE(options.dead_capacity.has_value());
+    CHECK(options.dedup_window == Duration{2min});
     CHECK(options.outcome_memory == 65'536);
 }
 
@@ -62,10 +65,12 @@ TEST_CASE("a topic accepts what nobody subscribed to, and retains nothing, unles
     CHECK(options.unrouted == Unrouted::discard);
     CHECK(options.retain_count == 0);
     CHECK(options.retain_for == Duration{});
+    CHECK(options.dedup_window == Duration{2min});
     CHECK(options == TopicOptions{});
     CHECK(options != TopicOptions{.unrouted = Unrouted::reject});
     CHECK(options != TopicOptions{.retain_count = 1});
     CHECK(options != TopicOptions{.retain_for = 1s});
+    CHECK(options != TopicOptions{.dedup_window = 1s});
 }
 
 TEST_CASE("options are named in the documented order [7.1]") {
@@ -76,11 +81,14 @@ TEST_CASE("options are named in the documented order [7.1]") {
                                .max_failures = 4,
                                .max_attempts = 5,
                                .backoff = {.first = 6s, .factor = 7, .limit = 8s},
-                               .dead_capacity = 9};
+                               .dead_capacity = 9,
+                               .dedup_window = 10s,
+                               .outcome_memory = 11};
     CHECK(options == options);
     CHECK(options.dead_capacity == 9U);
     const latchbox::PublishOptions publish{
-        .delay = 1s, .expires_in = 2s, .retain_for = 5s, .priority = 3, .block_for = 4s};
+        .delay = 1s, .expires_in = 2s, .retain_for = 5s, .priority = 3, .dedup = "v",
+        .block_for = 4s};
     CHECK(publish.block_for == Duration{4s});
     const latchbox::SubscriptionOptions subscription{.group = "g",
                                                      .durable = true,
@@ -93,10 +101,12 @@ TEST_CASE("options are named in the documented order [7.1]") {
                                                      .max_attempts = 5,
                                                      .backoff = {.first = 6s},
                                                      .dead_capacity = 7,
+                                                     .dedup_window = 9s,
                                                      .outcome_memory = 8};
     CHECK(subscription.outcome_memory == 8);
     const latchbox::TopicOptions topic{
-        .unrouted = latchbox::Unrouted::reject, .retain_count = 1, .retain_for = 2s};
+        .unrouted = latchbox::Unrouted::reject, .retain_count = 1, .retain_for = 2s,
+        .dedup_window = 3s};
     CHECK(topic.retain_for == Duration{2s});
 }
 
@@ -113,6 +123,8 @@ TEST_CASE("queue options differ if any field does") {
     CHECK(same != QueueOptions{.backoff = {.factor = 1}});
     CHECK(same != QueueOptions{.backoff = {.limit = 1h}});
     CHECK(same != QueueOptions{.dead_capacity = 0});
+    CHECK(same != QueueOptions{.dedup_window = 1s});
+    CHECK(same != QueueOptions{.outcome_memory = 1});
 }
 
 }  // namespace

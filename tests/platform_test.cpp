@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <thread>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -111,6 +112,38 @@ TEST_CASE("one thread alone needs no locks") {
     condition.notify_one();
     mutex.unlock();
     CHECK(sizeof(SingleThread::Mutex) == 1);
+}
+
+TEST_CASE("a thread runs what it is made from, and knows itself [8]") {
+    std::thread::id inside;
+    Threads::Thread empty;
+    CHECK_FALSE(empty.joinable());
+    Threads::Thread thread{[&] { inside = Threads::current_thread(); }};
+    CHECK(thread.joinable());
+    const auto id = thread.get_id();
+    empty = std::move(thread);
+    empty.join();
+    CHECK(inside == id);
+    CHECK(inside != Threads::current_thread());
+    CHECK(Threads::current_thread() == Threads::current_thread());
+}
+
+TEST_CASE("a source stops its tokens, once; on one thread alone none is ever stopped [7.7]") {
+    Threads::StopSource source;
+    const Threads::StopToken token = source.get_token();
+    int called = 0;
+    const auto call = [&] { ++called; };
+    const Threads::StopCallback<decltype(call)> callback{token, call};
+    CHECK(token.stop_possible());
+    CHECK_FALSE(token.stop_requested());
+    CHECK(source.request_stop());
+    CHECK_FALSE(source.request_stop());
+    CHECK(token.stop_requested());
+    CHECK(called == 1);
+    SingleThread::StopSource never;
+    CHECK_FALSE(never.request_stop());
+    CHECK_FALSE(never.get_token().stop_requested());
+    CHECK_FALSE(never.get_token().stop_possible());
 }
 
 }  // namespace

@@ -638,4 +638,129 @@ TEST_CASE("a queue that topics feed remembers no failures of its own: its shelf 
     CHECK(queue.core.issued().past(number).state == latchbox::MessageState::completed);
 }
 
+// --- values ------------------------------------------------------------------------------------
+
+// One that stands for a value.
+Slot stand_for(SoundCore& queue, std::string value, latchbox::Instant now = at(0)) {
+    const Slot slot = queue.publish(now);
+    while (queue.core.of_values()) { queue.grow(queue.core.of_values()); }
+    queue.core.stand_for(value, queue.number(slot), slot);
+    return slot;
+}
+
+TEST_CASE("a message stands for its value while it is held and not dead, and completed [7.1]") {
+    SoundCore queue{{.max_failures = 1, .dedup_window = ns(100)}};
+    const Slot slot = stand_for(queue, "v");
+    const std::uint64_t number = queue.number(slot);
+    const auto stands = [&] {
+        const auto* const first = queue.core.first_with("v", at(0));
+        return first != nullptr && first->number == number && first->slot == slot;
+    };
+    CHECK(stands());
+    CHECK(queue.core.first_with("w", at(0)) == nullptr);
+    queue.fetch();
+    CHECK(stands());
+    SUBCASE("acked") {
+        queue.core.ack(slot, queue.effects);
+        queue.collect();
+        CHECK(stands());
+        // Whoever uses its slot now is not it.
+        CHECK(queue.publish() == slot);
+        CHECK(stands());
+    }
+    SUBCASE("dead, redriven, purged") {
+        queue.core.reject(slot, "no", queue.effects);
+        queue.collect();
+        CHECK_FALSE(stands());
+        queue.core.redrive(slot, at(0), true);
+        queue.collect();
+        CHECK(queue.core.first_with("v", at(0)) != nullptr);
+        queue.core.purge(queue.effects);
+        queue.collect();
+        CHECK(queue.core.first_with("v", at(0)) == nullptr);
+    }
+}
+
+TEST_CASE("its window counts from when it was accepted, and none keeps no value [7.1]") {
+    SoundCore queue{{.dedup_window = ns(5)}};
+    stand_for(queue, "v", at(3));
+    CHECK(queue.core.first_with("v", at(7)) != nullptr);
+    CHECK(queue.core.first_with("v", at(8)) == nullptr);
+    queue.core.repeat();
+    CHECK(queue.core.stats().deduplicated == 1);
+    CHECK(queue.core.stats().accepted == 1);
+}
+
+TEST_CASE("what a failure forgotten may have been does not stand for a value [7.1] [5.2]") {
+    SoundCore queue{{.dedup_window = ns(100), .outcome_memory = 0}};
+    stand_for(queue, "v");
+    CHECK(queue.core.first_with("v", at(0)) != nullptr);
+    queue.core.purge(queue.effects);
+    queue.collect();
+    CHECK(queue.core.first_with("v", at(0)) == nullptr);
+}
+
+TEST_CASE("room that leases give up counts for who comes with their acks [7.3] [4.12]") {
+    for (const auto overflow : {latchbox::Overflow::reject, latchbox::Overflow::drop_oldest}) {
+        const bool drops = overflow == latchbox::Overflow::drop_oldest;
+        SoundCore queue{{.capacity = 3, .overflow = overflow}};
+        for (int i = 0; i < 3; ++i) { queue.publish(); }
+        for (int i = 0; i < 2; ++i) { queue.fetch(); }
+        for (std::size_t leaving = 0; leaving <= 2; ++leaving) {
+            for (std::size_t count = 0; count <= 4; ++count) {
+                const std::size_t room = leaving + (drops ? 1 : 0);
+                CHECK(queue.core.has_room(count, leaving) == (count <= room));
+            }
+        }
+        CHECK(queue.core.has_room(0));
+    }
+}
+
+// --- watches -------------------------------------------------------------------------------------
+
+TEST_CASE_TEMPLATE("who watches a lease is told at its end, whichever that is, and once [7.7]",
+                   Start, FromOne, NearTheEnd) {
+    for (int way = 0; way < 7; ++way) {
+        CAPTURE(way);
+        SoundCore queue{{.lease = ns(10)}, Start::start};
+        latchbox::detail::LeaseWatch watch;
+        const Slot slot = queue.publish();
+        queue.fetch();
+        queue.core.watch_lease(slot, watch);
+        CHECK(queue.core.history(slot).watch == &watch);
+        // Extended it is the same lease.
+        CHECK(queue.core.extend(slot, at(20)) == at(20));
+        CHECK_FALSE(queue.core.has_noted());
+        switch (way) {
+            case 0: queue.core.ack(slot, queue.effects); break;
+            case 1: queue.core.release(slot, at(0), queue.effects); break;
+            case 2: queue.core.requeue(slot, ns(5), at(0), queue.effects); break;
+            case 3: queue.core.fail(slot, "no", at(0), queue.effects); break;
+            case 4: queue.core.reject(slot, "no", queue.effects); break;
+            case 5: queue.core.take_back(slot, at(0), queue.effects); break;
+            default: CHECK(queue.pass(at(20)) > 0); break;
+        }
+        queue.collect();
+        std::size_t told = 0;
+        for (const auto& noted : queue.noted) { told += noted.watch == &watch ? 1U : 0U; }
+        CHECK(told == 1);
+        CHECK(queue.core.unwatch(slot) == nullptr);
+    }
+}
+
+TEST_CASE("a watch that was taken away is told nothing, and an unwatched lease has none [7.7]") {
+    SoundCore queue;
+    latchbox::detail::LeaseWatch watch;
+    const Slot slot = queue.publish();
+    CHECK(queue.core.unwatch(slot) == nullptr);
+    queue.fetch();
+    CHECK(queue.core.unwatch(slot) == nullptr);
+    queue.core.watch_lease(slot, watch);
+    CHECK(queue.core.unwatch(slot) == &watch);
+    CHECK(queue.core.unwatch(slot) == nullptr);
+    queue.core.ack(slot, queue.effects);
+    CHECK_FALSE(queue.core.has_noted());
+    queue.collect();
+}
+
 }  // namespace

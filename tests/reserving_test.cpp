@@ -57,22 +57,27 @@ struct Reserved {
     }
 };
 
-TEST_CASE("what messages need besides room: a history for time, parents or key, a line for a key") {
+TEST_CASE("what messages need besides room: a history, a line for a key, room for a value [7.1]") {
     const latchbox::PublishOptions plain;
-    CHECK_FALSE(Needs::of(plain, false).history);
-    CHECK_FALSE(Needs::of(plain, false).line);
-    CHECK(Needs::of(plain, true).history);
+    CHECK_FALSE(Needs::of(plain, true).history);
     CHECK_FALSE(Needs::of(plain, true).line);
-    CHECK(Needs::of({.delay = 1s}, false).history);
-    CHECK(Needs::of({.expires_in = 1s}, false).history);
-    CHECK_FALSE(Needs::of({.priority = 9}, false).history);
+    CHECK_FALSE(Needs::of(plain, true).value);
+    CHECK(Needs::of({.parents = {latchbox::MessageId{}}}, true).history);
+    CHECK(Needs::of({.delay = 1s}, true).history);
+    CHECK(Needs::of({.expires_in = 1s}, true).history);
+    CHECK_FALSE(Needs::of({.priority = 9}, true).history);
     const Needs keyed = Needs::of({.key = "k"}, true);
     CHECK(keyed.history);
     CHECK(keyed.line);
+    const Needs valued = Needs::of({.dedup = "v"}, true);
+    CHECK(valued.value);
+    CHECK_FALSE(valued.history);
+    CHECK_FALSE(Needs::of({.dedup = "v"}, false).value);
 }
 
 TEST_CASE_FIXTURE(Reserved, "as many slots as messages, each another, with all they need [4.11]") {
-    for (const Needs needs : {Needs{}, Needs{true, false}, Needs{true, true}}) {
+    for (const Needs needs :
+         {Needs{}, Needs{.history = true}, Needs{true, true}, Needs{true, true, true}}) {
         for (const std::size_t count : {0U, 1U, 5U, 40U}) {
             SlotList slots;
             take(count, needs, slots);
@@ -80,6 +85,7 @@ TEST_CASE_FIXTURE(Reserved, "as many slots as messages, each another, with all t
             CHECK(shell.core.reserved() == count);
             if (needs.history) { CHECK_FALSE(shell.core.of_histories(count)); }
             if (needs.line) { CHECK_FALSE(shell.core.of_lines()); }
+            if (needs.value) { CHECK_FALSE(shell.core.of_values()); }
             withdraw(slots);
             CHECK(shell.core.reserved() == 0);
         }

@@ -47,7 +47,8 @@ TEST_CASE("counts of a topic differ if any of them does") {
     const TopicStats none;
     CHECK(none == TopicStats{});
     const TopicStats others[] = {
-        {.published = 1}, {.discarded = 1}, {.refused = 1}, {.retained = 1}, {.aged_out = 1}};
+        {.published = 1}, {.discarded = 1}, {.refused = 1}, {.retained = 1}, {.aged_out = 1},
+        {.deduplicated = 1}, {.dedup_forgotten = 1}};
     for (const TopicStats& other : others) {
         CHECK(other != none);
         CHECK(other == TopicStats{other});

@@ -174,6 +174,69 @@ TEST_CASE("a glance behind what was read before is not believed [4.3]") {
     time.end();
 }
 
+// --- alarms --------------------------------------------------------------------------------------
+
+struct Alarm final : latchbox::detail::Alarm {
+    int holds = 0;
+    int rung = 0;
+    void ring() noexcept override { ++rung; }
+    void hold() noexcept override { ++holds; }
+    void let_go() noexcept override { --holds; }
+};
+
+TEST_CASE_FIXTURE(Kept, "what is due next is an alarm as well as a queue [4.3] [7.4]") {
+    const auto queue = enlist();
+    Alarm early;
+    Alarm late;
+    CHECK(time.next_alarm().is_never());
+    time.set(queue, delay(7));
+    time.set(late, at(9));
+    CHECK(time.next_due() == at(7));
+    time.set(early, at(5));
+    CHECK(time.next_due() == at(5));
+    CHECK(time.is_due(at(5)));
+    CHECK(time.next_alarm() == at(5));
+    // No queue has its turn yet, and then the bound is what it was.
+    CHECK(turn(at(6)) == -1);
+    CHECK(time.next_due() == at(5));
+    CHECK(time.cancel(early));
+    CHECK_FALSE(time.cancel(early));
+    // Raised by the next who looks.
+    CHECK(time.next_due() == at(5));
+    CHECK(time.ringing(at(6)) == nullptr);
+    CHECK(time.next_due() == at(7));
+    time.set(queue, Due::never());
+    CHECK(turn(at(8)) == -1);
+    CHECK(time.next_due() == at(9));
+    CHECK(time.cancel(late));
+    CHECK(turn(at(8)) == -1);
+    CHECK(time.next_due().is_never());
+}
+
+TEST_CASE_FIXTURE(Kept, "alarms ring by their instants, at one in the order of setting [4.3]") {
+    Alarm alarms[4];
+    const std::int64_t instants[] = {6, 5, 6, 7};
+    for (std::size_t i = 0; i < 4; ++i) {
+        alarms[i].hold();
+        time.set(alarms[i], at(instants[i]));
+    }
+    CHECK(time.ringing(at(4)) == nullptr);
+    latchbox::detail::Alarm* ringing = time.ringing(at(6));
+    for (const std::size_t expected : {1U, 0U, 2U}) {
+        REQUIRE(ringing == &alarms[expected]);
+        // The hold of who set it goes to who rings.
+        CHECK(alarms[expected].holds == 1);
+        CHECK(alarms[expected].rung == 0);
+        CHECK_FALSE(time.cancel(alarms[expected]));
+        ringing = ringing->next;
+    }
+    CHECK(ringing == nullptr);
+    CHECK(time.ringing(at(6)) == nullptr);
+    CHECK(time.next_due() == at(7));
+    CHECK(time.cancel(alarms[3]));
+    CHECK(alarms[3].holds == 1);
+}
+
 // One thread that sleeps once.
 struct Sleeper {
     Sleep sleep;
@@ -267,6 +330,27 @@ TEST_CASE_FIXTURE(Kept, "when the keeper leaves, one who gets up in time sleeps 
     CHECK(older.told == -1);
     time.finish(older.sleep);
     CHECK(older.ended() == 1);
+}
+
+TEST_CASE_FIXTURE(Kept, "an alarm that is earlier wakes the keeper, so that it plans anew [4.9]") {
+    Sleeper keeper{time, Instant::never()};
+    Alarm alarm;
+    time.set(alarm, at(7));
+    CHECK(keeper.ended() == 0);
+    const std::uint64_t moves = time.moves();
+    Sleep sleep;
+    CHECK(time.cancel(alarm));
+    time.set(alarm, at(0));
+    // Something is due: nobody lies down.
+    CHECK_FALSE(time.lie_down(sleep, at(0), moves));
+    CHECK(time.cancel(alarm));
+}
+
+TEST_CASE_FIXTURE(Kept, "what was seen last is the latest that was read [4.3]") {
+    CHECK(time.seen() <= at(0));
+    clock.set(at(5));
+    CHECK(time.now().now == at(5));
+    CHECK(time.seen() == at(5));
 }
 
 TEST_CASE("where the clock does not tell, a sleeper still can be told [4.9]") {

@@ -2807,4 +2807,21 @@ TEST_CASE_FIXTURE(Topics, "what is wrong is said in one order [7.7] [6.4] [6.5]"
     CHECK(topic.publish("m", both, stop.get_token()) == Errc::cancelled);
 }
 
+// --- subjects that rest --------------------------------------------------------------------------
+
+TEST_CASE_FIXTURE(Topics, "a subject rests for as long as it remembers a value [7.1] [6.7]") {
+    const MessageId first = publish("valued.0", "m", {.dedup = "v"});
+    for (int i = 0; i < 600; ++i) { publish("plain." + std::to_string(i), "m"); }
+    CHECK(broker.stats().topics == 0);  // nobody has them in hand
+    CHECK(publish("valued.0", "m", {.dedup = "v"}) == first);
+    // However many of them there are.
+    for (int i = 1; i < 600; ++i) { publish("valued." + std::to_string(i), "m", {.dedup = "v"}); }
+    CHECK(publish("valued.0", "m", {.dedup = "v"}) == first);
+    clock.advance(2min);
+    // Each that comes to rest makes room for two.
+    for (int i = 0; i < 900; ++i) { publish("plain." + std::to_string(i), "m"); }
+    CHECK(broker.stats().topics == 0);  // nobody has them in hand
+    CHECK(publish("valued.0", "m", {.dedup = "v"}) != first);
+}
+
 }  // namespace

@@ -78,6 +78,48 @@ TEST_CASE_FIXTURE(Days, "a child that was let go at an instant has its own time 
     }
 }
 
+// Tells in which order things came.
+struct Alarm final : latchbox::detail::Alarm {
+    std::string* told = nullptr;
+    latchbox::Queue<std::string>* queue = nullptr;
+    int holds = 1;
+    void ring() noexcept override {
+        *told += queue->size() == 0 ? 'r' : 'e';  // whether the message there had expired
+    }
+    void hold() noexcept override { ++holds; }
+    void let_go() noexcept override { --holds; }
+};
+
+TEST_CASE_FIXTURE(Days, "alarms ring once all is done that was due, and are let go then [4.3]") {
+    auto& time = latchbox::detail::Access::shell(a).broker->time;
+    std::string told;
+    Alarm alarms[2];
+    for (Alarm& alarm : alarms) {
+        alarm.told = &told;
+        alarm.queue = &a;
+    }
+    REQUIRE(a.publish("1", {.expires_in = 5s}));
+    time.set(alarms[0], latchbox::Instant{} + 5s);
+    time.set(alarms[1], latchbox::Instant{} + 6s);
+    CHECK(broker.poll() == latchbox::Instant{} + 5s);
+    clock.advance(5s);
+    CHECK(broker.poll() == latchbox::Instant{} + 6s);
+    CHECK(told == "r");
+    CHECK(alarms[0].holds == 0);
+    CHECK(alarms[1].holds == 1);
+    SUBCASE("in whatever call comes next") {
+        clock.advance(1s);
+        CHECK(a.try_fetch() == latchbox::Errc::empty);
+        CHECK(told == "rr");
+    }
+    SUBCASE("one that was cancelled does not") {
+        CHECK(time.cancel(alarms[1]));
+        clock.advance(1s);
+        CHECK(broker.poll().is_never());
+        CHECK(told == "r");
+    }
+}
+
 TEST_CASE_FIXTURE(Days, "a hundred thousand children fall with a parent whose life is over") {
     const auto parent = a.publish("1", {.expires_in = 1s}).value();
     for (int i = 0; i < 100'000; ++i) { b.publish("2", {.parents = {parent}}).value(); }

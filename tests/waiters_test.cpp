@@ -84,11 +84,22 @@ TEST_CASE("a new waiter wants one place, waits for ever and has not ended") {
     const Waiter waiter;
     CHECK(waiter.wanted == 1);
     CHECK(waiter.member == nullptr);
+    CHECK((waiter.told == nullptr));
+    CHECK(waiter.to == nullptr);
+    CHECK(waiter.value.empty());
     CHECK_FALSE(waiter.in_line);
     CHECK(waiter.ending == latchbox::Errc{});
     CHECK(waiter.sleep.until.is_never());
     CHECK_FALSE(waiter.sleep.done);
     CHECK(waiter.grant.slot == latchbox::detail::none);
+}
+
+TEST_CASE("to look again is nothing that users are told") {
+    using latchbox::Errc;
+    CHECK(latchbox::detail::look_again != Errc{});
+    for (int known = 0; known < 64; ++known) {
+        CHECK(latchbox::detail::look_again != static_cast<Errc>(known));
+    }
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "latchbox/detail/broker_shell.hpp"
+#include "latchbox/detail/draining.hpp"
 #include "latchbox/detail/explaining.hpp"
 #include "latchbox/detail/naming.hpp"
 #include "latchbox/detail/option_checks.hpp"
@@ -21,13 +22,14 @@
 #include "latchbox/subject.hpp"
 #include "latchbox/subscription.hpp"
 #include "latchbox/topic.hpp"
+#include "latchbox/transaction.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 
 // Order of locks, for whoever changes one: turns < names < topic < queue < shelf < latches < timer,
-// and a manual clock's own lock before the timer's. Two queues are never held together, nor two
-// topics.
+// and a manual clock's own lock before the timer's. Two queues, or two topics, are held together
+// only by a commit: topics by their subjects, then queues by their numbers.
 //   turns   Turns::mutex_             whose turn it is to do what is due
 //   names   BrokerShell::names        which queues, subscriptions and topics there are
 //   topic   TopicShell::mutex         the order of what is published to one subject
@@ -35,6 +37,7 @@ inline namespace v0 {
 //   shelf   Shelf::mutex              the bodies of topics' messages, and what is retained
 //   latches Latches::mutex            who waits for whom
 //   timer   Timekeeper::mutex_        what is due next, who sleeps
+// That of `Passages` may be taken under any of these, and none under it.
 
 /// Named queues and topics that carry messages of type `Msg` inside one process.
 /// Delivery   At least once, under a lease: unless settled before its deadline, the message is
@@ -70,6 +73,7 @@ public:
     using Topic = latchbox::Topic<Msg, Platform>;
     using Subscription = latchbox::Subscription<Msg, Platform>;
     using Delivery = latchbox::Delivery<Msg, Platform>;
+    using Transaction = latchbox::Transaction<Msg, Platform>;
     using Latch = latchbox::Latch<Msg, Platform>;
     using Gate = latchbox::Gate<Msg, Platform>;
 
@@ -144,6 +148,10 @@ public:
         const MessageId id = shell_->latches.make_gate(count);
         return detail::Access::make<Gate>(shell_, id);
     }
+    /// Settles and publishes at one instant, once it is filled and committed.
+    [[nodiscard]] Transaction transaction() const noexcept {
+        return detail::Access::make<Transaction>(shell_);
+    }
     /// Why a message, or a gate, is where it is; works after `close`, too, and then tells where it
     /// was left. Linear in what it reports. May throw std::bad_alloc.
     [[nodiscard]] Explanation explain(MessageId id) const {
@@ -186,10 +194,11 @@ public:
         });
         return report;
     }
-    /// Refuses publishes from now on, lets consumers finish until nothing but dead letters is left
-    /// or `timeout` is over, then closes. A negative timeout counts as none.
+    /// Refuses publishes from now on, but for those that are committed together with a settle; lets
+    /// consumers finish until nothing but dead letters is left or `timeout` is over, then closes. A
+    /// negative timeout counts as none.
     CloseReport drain(Duration timeout) noexcept requires Platform::can_wait {
-        shell_->drain(timeout);
+        detail::drain(*shell_, timeout);
         return close();
     }
 

@@ -53,10 +53,11 @@ public:
     }
 
     /// Appends up to `max` deliveries to `out` under one lock, waiting up to `wait` for the first;
-    /// how many. `empty`, after a wait `timed_out`, `closed`; of none asked for, 0. A negative wait
-    /// is `invalid_option`; a platform that cannot wait is out of time at once.
+    /// how many. `empty`, after a wait `timed_out`, `closed`, `cancelled`; of none asked for, 0. A
+    /// negative wait is `invalid_option`; a platform that cannot wait is out of time at once.
     [[nodiscard]] Result<std::size_t> fetch_batch(std::vector<Delivery>& out, std::size_t max,
-                                                  Duration wait = {}) const {
+                                                  Duration wait = {},
+                                                  const StopToken& stop = {}) const {
         struct Room {
             std::vector<Delivery>& out;
             bool has(std::size_t count) const noexcept {
@@ -68,12 +69,12 @@ public:
             }
         };
         const std::size_t before = out.size();
-        const typename Fetching::Patience patience{wait != Duration{}, wait != Duration{}, wait};
-        const Errc ended =
-            Fetching::some(*shell_, member_.get(), max, patience, StopToken{}, Room{out},
-                           [&out](Shell& shell, const detail::Grant& grant) {
-                               out.push_back(make(shell, grant));
-                           });
+        const bool waits = wait != Duration{};
+        const typename Fetching::Patience patience{waits, waits && !wait.is_never(), wait};
+        const Errc ended = Fetching::some(*shell_, member_.get(), max, patience, stop, Room{out},
+                                          [&out](Shell& shell, const detail::Grant& grant) {
+                                              out.push_back(make(shell, grant));
+                                          });
         if (ended != Errc{}) { return ended; }
         return out.size() - before;
     }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "latchbox/detail/access.hpp"
+#include "latchbox/detail/committing.hpp"
 #include "latchbox/detail/settling.hpp"
 #include "latchbox/detail/view.hpp"
 #include "latchbox/ids.hpp"
@@ -30,6 +31,8 @@ inline namespace v0 {
 /// Lifetime  May outlive its queue and broker.
 template <class Msg, class Platform> class Delivery {
 public:
+    using StopToken = typename Platform::StopToken;
+
     Delivery(Delivery&& other) noexcept
         : view_{std::move(other.view_)},
           grant_{other.grant_},
@@ -77,6 +80,15 @@ public:
     /// Whether the lease is over by now, for whatever reason. One lock.
     [[nodiscard]] bool lease_lost() const noexcept {
         return settled_ || !Settling::is_live(view_.shell(), holder());
+    }
+
+    /// A token that is stopped when the lease is over, for whatever reason: settled, by this object
+    /// too, run out, or ended with its queue; one that was stopped if it is over now. Every call
+    /// gives the same. Callbacks run under no lock, in the thread that ended the lease; if that ran
+    /// out, in whatever call on the broker comes first, or in a thread that waits in one. Never
+    /// stopped where the library has no stop tokens. May throw std::bad_alloc.
+    [[nodiscard]] StopToken lease_token() const {
+        return settled_ ? Watching::stopped() : Watching::token(view_.shell(), holder());
     }
 
     /// Done: the message is completed and gone.
@@ -127,6 +139,33 @@ public:
         }
     }
 
+    /// Acks, and publishes what came of it, at one instant: both or nothing. Returns the new id.
+    /// Never waits: a queue without room is `full`, but what the ack itself frees counts. Errors as
+    /// `Transaction::commit`, and then the lease is kept, and `message` was not moved from.
+    [[nodiscard]] Result<MessageId> ack_and_publish(
+        const Queue<Msg, Platform>& to, Msg&& message,
+        const PublishOptions& options = detail::no_wishes) {
+        return hand_over(to, options, message);
+    }
+    [[nodiscard]] Result<MessageId> ack_and_publish(
+        const Queue<Msg, Platform>& to, const Msg& message,
+        const PublishOptions& options =
+            detail::no_wishes) requires std::is_copy_constructible_v<Msg> {
+        return hand_over(to, options, message);
+    }
+    /// The same with this body: moved on if nobody else can see it, else copied. A move-only body
+    /// that somebody else sees is `body_shared`, and the lease is kept.
+    [[nodiscard]] Result<MessageId> forward(const Queue<Msg, Platform>& to,
+                                            const PublishOptions& options = detail::no_wishes) {
+        if (settled_) { return unusable().error(); }
+        if (can_move_out()) { return hand_over(to, options, view_.cell().body()); }
+        if constexpr (std::is_copy_constructible_v<Msg>) {
+            return hand_over(to, options, std::as_const(view_.cell()).body());
+        } else {
+            return lease_lost() ? ack().error() : Errc::body_shared;
+        }
+    }
+
     /// Gives up the handle and keeps the lease, to be settled by the receipt.
     [[nodiscard]] Receipt detach() && noexcept {
         const Receipt kept = receipt();
@@ -138,8 +177,10 @@ public:
 private:
     friend struct detail::Access;
     friend class Consumer<Msg, Platform>;
+    friend class Transaction<Msg, Platform>;
     using Shell = detail::QueueShell<Msg, Platform>;
     using Settling = detail::Settling<Msg, Platform>;
+    using Watching = detail::Watching<Msg, Platform>;
 
     Delivery(Shell& shell, const detail::Grant& grant) noexcept
         : view_{shell, shell.bodies[grant.slot]}, grant_{grant} {}
@@ -158,6 +199,36 @@ private:
         const Shell& shell) const noexcept {
         if (settled_ || &view_.shell() != &shell) { return std::nullopt; }
         return holder();
+    }
+    // `Source` is `Msg`, to be moved from, or `const Msg`.
+    template <class Source>
+    Result<MessageId> hand_over(const Queue<Msg, Platform>& to, const PublishOptions& options,
+                                Source& message) {
+        using Committing = detail::Committing<Msg, Platform>;
+        if (settled_) { return unusable().error(); }
+        Shell& shell = view_.shell();
+        auto& target = detail::Access::shell(to);
+        detail::Settle<Msg, Platform> settle{&shell, holder()};
+        detail::Post<Msg, Platform> post;
+        post.queue = &target;
+        post.options = &options;
+        Committing committing{*shell.broker, {&settle, 1}, {&post, 1}};
+        if (target.broker.get() != shell.broker.get() || !detail::is_usable(options, false)) {
+            const Errc closed = committing.ending();
+            return closed != Errc{} ? closed : Errc::invalid_option;
+        }
+        Errc refused = Errc{};
+        if constexpr (std::is_const_v<Source> && Committing::moves_under_lock) {
+            Msg copy(message);
+            post.message = &copy;
+            refused = committing.commit();
+        } else {
+            post.message = const_cast<Msg*>(&message);  // what is const is copied
+            refused = committing.commit();
+        }
+        if (refused != Errc{}) { return refused; }
+        settled_ = true;
+        return post.id;
     }
     // As if it had never been fetched, unless it is settled.
     void take_back() noexcept {

@@ -26,4 +26,5 @@
 #include "latchbox/subscription.hpp"
 #include "latchbox/time.hpp"
 #include "latchbox/topic.hpp"
+#include "latchbox/transaction.hpp"
 #include "latchbox/version.hpp"

@@ -11,8 +11,7 @@
 #include "latchbox/ids.hpp"
 #include "latchbox/time.hpp"
 
-// The order of the fields is interface (designated initialisers): new ones come last, except that
-// those of design stages to come stand where the contract puts them.
+// The order of the fields is interface (designated initialisers): new ones come last.
 namespace latchbox {
 inline namespace v0 {
 
@@ -67,6 +66,9 @@ struct QueueOptions {
     /// How many dead letters are kept: beyond it the oldest is purged, and counted. Unset: as
     /// many as `capacity` has room for.
     std::optional<std::size_t> dead_capacity = {};
+    /// For how long after its publish a message stands for those that are published with the same
+    /// `dedup` value. Of the values that were used last, 65,536 are remembered. 0: none is.
+    Duration dedup_window = std::chrono::minutes{2};
     /// How many failed messages are remembered by id, so that a child published after the failure
     /// learns of it; the failure that is longest ago is forgotten first. What may have been
     /// forgotten is an `unknown_parent` from then on, never taken for completed. 20 bytes each,
@@ -101,6 +103,8 @@ struct SubscriptionOptions {
     std::uint32_t max_attempts = 0;
     Backoff backoff = {};
     std::optional<std::size_t> dead_capacity = {};
+    /// Changes nothing here: values are told apart by the topic, and for its own window.
+    Duration dedup_window = std::chrono::minutes{2};
     /// Failures of topics' messages are remembered by the broker, together: as many as the largest
     /// of these says, of all subscriptions there were.
     std::size_t outcome_memory = 65'536;
@@ -122,6 +126,8 @@ struct TopicOptions {
     /// For how long, from publish; at the end of it a message is gone. 0: as long as `retain_count`
     /// has room; where both are 0 nothing is retained. Delivery does not depend on it.
     Duration retain_for = {};
+    /// As that of a queue, and for this subject alone.
+    Duration dedup_window = std::chrono::minutes{2};
 
     friend bool operator==(const TopicOptions&, const TopicOptions&) = default;
 };
@@ -156,6 +162,10 @@ struct PublishOptions {
     std::optional<Duration> retain_for = {};
     /// 0 to 9, higher first.
     std::uint8_t priority = 0;
+    /// Says that messages are the same: where one with this value was accepted within the window of
+    /// the queue or topic, the publish returns its id and adds nothing, not even to a full queue;
+    /// unless that one has failed, or is dead. Opaque bytes, copied; empty: no value.
+    std::string_view dedup = {};
     /// How long this publish waits for room, instead of the queue's own `block_for`.
     std::optional<Duration> block_for = {};
 };

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <stop_token>
+#include <thread>
 #include <version>
 
 #include "latchbox/detail/annotations.hpp"
@@ -18,6 +19,11 @@ namespace detail {
 // Where nobody can ask for a stop.
 struct NeverStops {
     [[nodiscard]] static constexpr bool stop_requested() noexcept { return false; }
+    [[nodiscard]] static constexpr bool stop_possible() noexcept { return false; }
+};
+struct NeverStopsSource {
+    [[nodiscard]] static constexpr NeverStops get_token() noexcept { return {}; }
+    static constexpr bool request_stop() noexcept { return false; }
 };
 template <class Callback> struct NeverCalls {
     template <class F> NeverCalls(const NeverStops&, F&&) noexcept {}
@@ -25,7 +31,7 @@ template <class Callback> struct NeverCalls {
 }  // namespace detail
 
 /// The default platform: the threads of the standard library. A platform supplies what the broker
-/// needs of a system: a mutex, a condition variable, atomics and a stop token.
+/// needs of a system: a mutex, a condition variable, threads, atomics and a stop token.
 struct Threads {
     static constexpr bool can_wait = true;
 
@@ -62,10 +68,18 @@ struct Threads {
 
     template <class T> using Atomic = std::atomic<T>;
 
+    /// Started by what it is made from; joined or detached before its end.
+    using Thread = std::thread;
+    [[nodiscard]] static std::thread::id current_thread() noexcept {
+        return std::this_thread::get_id();
+    }
+
 #if defined(__cpp_lib_jthread)
+    using StopSource = std::stop_source;
     using StopToken = std::stop_token;
     template <class F> using StopCallback = std::stop_callback<F>;
 #else
+    using StopSource = detail::NeverStopsSource;
     using StopToken = detail::NeverStops;
     template <class F> using StopCallback = detail::NeverCalls<F>;
 #endif
@@ -115,6 +129,7 @@ struct SingleThread {
         T value_{};
     };
 
+    using StopSource = detail::NeverStopsSource;
     using StopToken = detail::NeverStops;
     template <class F> using StopCallback = detail::NeverCalls<F>;
 };

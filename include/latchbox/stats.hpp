@@ -38,7 +38,9 @@ struct QueueStats {
     std::uint64_t leases_run_out = 0;
     std::uint64_t rejected = 0;  ///< `reject` by a consumer
     std::uint64_t redriven = 0;
-    std::uint64_t refused = 0;  ///< messages refused for want of room
+    std::uint64_t refused = 0;          ///< messages refused for want of room
+    std::uint64_t deduplicated = 0;     ///< publishes that another stood for, by its `dedup` value
+    std::uint64_t dedup_forgotten = 0;  ///< values forgotten within their window, for their number
 
     /// Messages in the queue, in whatever state: what `capacity` bounds.
     [[nodiscard]] std::uint64_t held() const noexcept {
@@ -67,6 +69,8 @@ struct QueueStats {
         rejected += other.rejected;
         redriven += other.redriven;
         refused += other.refused;
+        deduplicated += other.deduplicated;
+        dedup_forgotten += other.dedup_forgotten;
         return *this;
     }
     friend bool operator==(const QueueStats&, const QueueStats&) = default;
@@ -90,11 +94,13 @@ struct BrokerStats {
 /// One topic at one instant. A subject that nobody has in hand keeps no counts: they start again
 /// with its next handle, those of the broker go on.
 struct TopicStats {
-    std::uint64_t published = 0;  ///< messages accepted
-    std::uint64_t discarded = 0;  ///< of these, with no subscription that matched
-    std::uint64_t refused = 0;    ///< messages refused for want of room, or of subscribers
-    std::uint64_t retained = 0;   ///< that can be read by their ids now
-    std::uint64_t aged_out = 0;   ///< that could, and cannot any more
+    std::uint64_t published = 0;        ///< messages accepted
+    std::uint64_t discarded = 0;        ///< of these, with no subscription that matched
+    std::uint64_t refused = 0;          ///< messages refused for want of room, or of subscribers
+    std::uint64_t retained = 0;         ///< that can be read by their ids now
+    std::uint64_t aged_out = 0;         ///< that could, and cannot any more
+    std::uint64_t deduplicated = 0;     ///< publishes that another stood for, by its `dedup` value
+    std::uint64_t dedup_forgotten = 0;  ///< values forgotten within their window, for their number
 
     friend bool operator==(const TopicStats&, const TopicStats&) = default;
 };

@@ -20,6 +20,25 @@ struct Access {
     [[nodiscard]] static auto& shell(const Consumer<Msg, Platform>& consumer) noexcept {
         return *consumer.shell_;
     }
+    template <class Msg, class Platform>
+    [[nodiscard]] static auto member(const Consumer<Msg, Platform>& consumer) noexcept {
+        return consumer.member_;
+    }
+    template <class Msg, class Platform>
+    [[nodiscard]] static bool is_settled(const Delivery<Msg, Platform>& delivery) noexcept {
+        return delivery.settled_;
+    }
+    template <class Msg, class Platform>
+    static void take_back(Delivery<Msg, Platform>& delivery) noexcept {
+        delivery.take_back();
+    }
+    template <class Msg, class Platform>
+    [[nodiscard]] static const auto& asked(const Latch<Msg, Platform>& latch) noexcept {
+        return latch.asked_;
+    }
+    template <class Handle> [[nodiscard]] static auto handle(const Handle& handle) noexcept {
+        return handle.shell_;
+    }
     // Only while no other thread uses the broker.
     template <class Msg, class Platform>
     [[nodiscard]] static const auto& core(const Consumer<Msg, Platform>& consumer) noexcept {

@@ -83,10 +83,21 @@ void QueueShell<Msg, Platform>::end_publishers(Errc ending, After& after) noexce
 }
 
 template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::end_publishers_of(const void* to, std::string_view value,
+                                                  After& after) noexcept {
+    for (Waiter<Platform>* waiter = publishers.first(); waiter != nullptr;) {
+        Waiter<Platform>& one = *std::exchange(waiter, waiter->next);
+        if (one.to != to || one.value != value) { continue; }
+        publishers.remove(one);
+        after.end(one, look_again);
+    }
+}
+
+template <class Msg, class Platform>
 void QueueShell<Msg, Platform>::end_fetchers_of(const Membership& member, After& after) noexcept {
     for (Waiter<Platform>* waiter = fetchers.first(); waiter != nullptr;) {
         Waiter<Platform>& one = *std::exchange(waiter, waiter->next);
-        if (one.member != &member) { continue; }
+        if (one.member == nullptr || !one.member->belongs_to(member)) { continue; }
         end_fetcher(one);
         after.end(one, Errc::closed);
     }
@@ -95,6 +106,7 @@ void QueueShell<Msg, Platform>::end_fetchers_of(const Membership& member, After&
 template <class Msg, class Platform> void QueueShell<Msg, Platform>::close(After& after) noexcept {
     Lock lock{mutex};
     end_all_waiters(Errc::closed, after);
+    end_leases(after);
     holds_bodies = false;
     for (Slot slot = 0; slot < core.slots(); ++slot) {
         if (core.record(slot).state > State::reserved) { drop(bodies[slot], after); }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "latchbox/detail/bodies.hpp"
 #include "latchbox/detail/latches.hpp"
@@ -14,14 +15,16 @@ inline namespace v0 {
 namespace detail {
 
 // What a call has still to do when it holds no lock any more: destroy bodies, wake who was served,
-// see to the children of those whose latches changed. Chains through the things themselves, so it
-// needs no memory.
+// see to the children of those whose latches changed, stop the tokens of leases that are over.
+// Chains through the things themselves, so it needs no memory.
 template <class Msg, class Platform> struct Aftermath {
     Cell<Msg, Platform>* doomed = nullptr;
     std::uint64_t doomed_count = 0;
     SharedBody<Msg, Platform>* doomed_shared = nullptr;
-    Waiter<Platform>* ended = nullptr;
-    bool idle = false;  // nothing is left to settle, and somebody wants to know
+    Waiter<Platform>* ended = nullptr;  // in the order in which they came
+    Waiter<Platform>* last_ended;       // if there is one
+    LeaseWatch* over = nullptr;  // whose leases are
+    bool idle = false;           // nothing is left to settle, and somebody wants to know
     // Of latches that were set, if any were: what that means for others.
     struct Latched {
         LatchBoard::Work work;
@@ -35,10 +38,12 @@ template <class Msg, class Platform> struct Aftermath {
 
     [[nodiscard]] bool nothing() const noexcept {
         return doomed == nullptr && ended == nullptr && doomed_shared == nullptr && !idle &&
-               !latched;
+               over == nullptr && !latched;
     }
     // Whether there is something to do that may need the broker after others were woken.
-    [[nodiscard]] bool lasts() const noexcept { return doomed_shared != nullptr || latched; }
+    [[nodiscard]] bool lasts() const noexcept {
+        return doomed_shared != nullptr || over != nullptr || latched;
+    }
     void doom(Cell<Msg, Platform>& cell) noexcept {
         cell.next_doomed = doomed;
         doomed = &cell;
@@ -50,9 +55,11 @@ template <class Msg, class Platform> struct Aftermath {
     }
     void end(Waiter<Platform>& waiter, Errc ending) noexcept {
         waiter.ending = ending;
-        waiter.next = ended;
-        ended = &waiter;
+        waiter.next = nullptr;
+        (ended != nullptr ? last_ended->next : ended) = &waiter;
+        last_ended = &waiter;
     }
+    void end(LeaseWatch& lease) noexcept { lease.next = std::exchange(over, &lease); }
 };
 
 }  // namespace detail

@@ -71,9 +71,24 @@ public:
         return asked.broker->latches.board.state(asked.latch);
     }
 
-    [[nodiscard]] static Result<LatchState> wait(const Asked& asked, std::optional<Duration> length,
-                                                 const typename Platform::StopToken& stop) noexcept
-        LATCHBOX_UNCHECKED {
+    [[nodiscard]] static Result<LatchState> wait(
+        const Asked& asked, std::optional<Duration> length,
+        const typename Platform::StopToken& stop) noexcept {
+        LatchWaiter<Platform> waiter;
+        const auto answer =
+            look(asked, length, stop, [&](Instant until, Instant now) LATCHBOX_UNCHECKED {
+                waiter.until = waiter.sleep.until = until;
+                return wait_for_latch(*asked.broker, asked.latch, waiter, stop, now);
+            });
+        if (answer != look_again) { return answer; }
+        return waiter.state;
+    }
+    // The answer, if it is there. Where the latch is pending, calls `wait(until, now)`, which lets
+    // go of the latches' lock; if that has no error, `look_again`.
+    template <class Wait>
+    [[nodiscard]] static Result<LatchState> look(const Asked& asked, std::optional<Duration> length,
+                                                 const typename Platform::StopToken& stop,
+                                                 Wait&& wait) noexcept LATCHBOX_UNCHECKED {
         Broker& broker = *asked.broker;
         if (stop.stop_requested()) { return Errc::cancelled; }
         if (broker.is_closed()) { return Errc::closed; }
@@ -87,11 +102,12 @@ public:
             if (broker.is_closed()) { return Errc::closed; }
             return state;
         }
-        LatchWaiter<Platform> waiter;
-        if (length) { waiter.until = waiter.sleep.until = now + *length; }
-        const Errc ended = wait_for_latch(broker, asked.latch, waiter, stop, now);
-        if (ended != Errc{}) { return ended; }
-        return waiter.state;
+        if (length && *length <= Duration{}) {
+            broker.latches.mutex.unlock();
+            return Errc::timed_out;
+        }
+        const Errc ended = wait(length ? now + *length : Instant::never(), now);
+        return ended != Errc{} ? ended : look_again;
     }
 
 private:

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "latchbox/detail/waiting.hpp"
 #include "latchbox/detail/way.hpp"
@@ -17,20 +19,22 @@ namespace detail {
 template <class Msg, class Platform> class Booking {
 public:
     using Broker = BrokerShell<Msg, Platform>;
+    using Topic = TopicShell<Msg, Platform>;
     using Shell = QueueShell<Msg, Platform>;
     using Way = detail::Way<Msg, Platform>;
     using Target = typename Way::Target;
     using Reserving = detail::Reserving<Msg, Platform>;
     using StopToken = typename Platform::StopToken;
 
-    // The publish has to begin again, as the subscriptions are others now or as it has waited. No
-    // error that users know.
-    static constexpr Errc again = static_cast<Errc>(0xff);
+    // The publish has to begin again, as the subscriptions are others now or as it has waited.
+    static constexpr Errc again = look_again;
 
-    Booking(Broker& broker, const PublishOptions& options, const StopToken& stop) noexcept
-        : broker_{broker}, options_{options}, stop_{stop} {}
+    Booking(Topic& topic, const PublishOptions& options, const StopToken& stop) noexcept
+        : broker_{topic.broker}, topic_{topic}, options_{options}, stop_{stop} {}
 
-    Needs needs;  // of each message, in each queue
+    Needs needs;                    // of each message, in each queue
+    std::string_view value = {};    // of `dedup`, if the topic remembers any
+    std::uint32_t values_seen = 0;  // of the topic's, when the publish looked for this one
 
     // Holds all that is needed if it returns `Errc{}`, and else nothing. One that
     // `must_be_accepted` is so beyond capacity if need be. May throw std::bad_alloc.
@@ -130,13 +134,17 @@ private:
         if constexpr (Platform::can_wait) {
             const Moment moment = queue.enter(true);
             const bool room = has_room(queue, count, false);
-            if (const Errc ended = ending(queue); ended != Errc{} || room) {
+            const bool changed =
+                !value.empty() && values_seen != topic_.values_used.load(std::memory_order_acquire);
+            if (const Errc ended = ending(queue); ended != Errc{} || room || changed) {
                 queue.finish(moment, effects_);
                 return ended != Errc{} ? ended : again;
             }
             if (!waits_since_) { waits_since_ = moment.now; }
             Waiter<Platform> waiter;
             waiter.wanted = count;
+            waiter.to = &topic_;
+            waiter.value = value;
             waiter.sleep.until =
                 *waits_since_ + options_.block_for.value_or(queue.options.block_for);
             const Errc ended =
@@ -154,6 +162,7 @@ private:
     }
 
     Broker& broker_;
+    Topic& topic_;
     const PublishOptions& options_;
     const StopToken& stop_;
     Effects effects_;

@@ -14,22 +14,19 @@
 #include "latchbox/detail/issuers.hpp"
 #include "latchbox/detail/topics.hpp"
 #include "latchbox/detail/turns.hpp"
+#include "latchbox/detail/watching.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// The one thing shared in the process: numbers those who issue ids, so that ids and receipts of two
-// brokers never mix. 0 is never drawn.
-inline std::uint32_t draw_number() noexcept {
-    static std::atomic<std::uint32_t> last{0};
-    const std::uint32_t drawn = last.fetch_add(1, std::memory_order_relaxed) + 1;
-    ensure(drawn != 0, "four billion queues were made in this process");
-    return drawn;
-}
+// One call that waits for consumers to finish.
+template <class Platform> struct Drainer {
+    Sleep<Platform> sleep;
+    Drainer* next = nullptr;
+};
 
-// What all queues of one broker share: names, time, and whether it is open. Lives as long as any
-// of its queues does.
+// What all queues of one broker share: names, time, whether it is open. Lives as long as they do.
 template <class Msg, class Platform> class BrokerShell {
 public:
     using Shell = QueueShell<Msg, Platform>;
@@ -89,22 +86,27 @@ public:
         }
         return moment;
     }
+    // All that is due, what is retained included. Nothing any more, once closed.
+    void catch_up() noexcept {
+        if (!is_closed()) { shelf.age_out(arrive(true).now); }
+    }
     // All that is due; and when something is next, exactly, whatever the timekeeper was told.
     Instant poll() noexcept {
         while (!is_closed()) {
             const Instant now = arrive(true).now;
             const Instant aging = shelf.age_out(now);
             const auto first = time.first();
-            if (!first.queue) { return aging; }
+            const Instant next = earlier(aging, time.next_alarm());
+            if (!first.queue) { return next; }
             if (first.queue->confirm_due(first.first) && now < first.first.at) {
-                return earlier(first.first.at, aging);
+                return earlier(first.first.at, next);
             }
         }
         return Instant::never();
     }
 
     // What latches that were set mean for others. Who is told may destroy every handle: the caller
-    // keeps this alive, and began a wait, so that the clock is, too.
+    // keeps this alive, and began a wait.
     void carry_out(LatchBoard::Work& work, const Moment& moment) noexcept {
         Cascade<Msg, Platform>::carry_out(*this, work, moment);
     }
@@ -113,22 +115,30 @@ public:
     void act_on(After& after) noexcept {
         if (!after.latched) {
             wake(after);
-            return shelf.clear_all(std::exchange(after.doomed_shared, nullptr));
+            shelf.clear_all(std::exchange(after.doomed_shared, nullptr));
+            return Watching<Msg, Platform>::tell(after.over);
         }
         auto latched = *after.latched;
         after.latched.reset();
+        LeaseWatch* over = std::exchange(after.over, nullptr);
         if (!latched.exact) { latched.moment = time.now(); }
         time.begin_wait();
         act_on(after);
         carry_out(latched.work, latched.moment);
         time.end_wait();
+        Watching<Msg, Platform>::tell(over);
     }
-    // Once the last is woken nothing is touched any more: he may destroy every handle at once.
+    // The end of a wait: wakes the thread, or tells who waits without one.
+    template <class Waiting> void finish(Waiting& waiter) noexcept {
+        if (waiter.told != nullptr) { return waiter.told(waiter); }
+        time.finish(waiter.sleep);
+    }
+    // Once the last is told nothing is touched any more: he may destroy every handle at once.
     void wake(After& after) noexcept {
         while (after.ended != nullptr) {
             Waiter<Platform>& waiter = *after.ended;
             after.ended = waiter.next;
-            time.finish(waiter.sleep);
+            finish(waiter);
         }
     }
 
@@ -153,10 +163,9 @@ public:
     [[nodiscard]] Issued::Past past(Shell& queue, const MessageId& id) noexcept
         LATCHBOX_RELEASE(queue.mutex) {
         const Issued::Past said = queue.core.issued().past(IdParts::number(id));
-        const bool removed = queue.ended;
+        const bool removed = queue.ended;  // and perhaps gone by now, what it knew being here
         queue.mutex.unlock();
         if (!removed || said.state != MessageState::forgotten) { return said; }
-        // Perhaps it is gone by now, and what it knew is here.
         const Issued::Past kept = past(id);
         return kept.state != MessageState::never_issued ? kept : said;
     }
@@ -188,7 +197,7 @@ public:
 
     [[nodiscard]] BrokerStats stats() noexcept {
         BrokerStats stats;
-        if (!is_closed()) { shelf.age_out(arrive(true).now); }
+        catch_up();
         Lock lock{names};
         latches.count(stats);
         stats.topics = topics.size();
@@ -210,19 +219,19 @@ public:
 
     // By the last who held it.
     void let_go_of_topic(Topic& topic) noexcept {
-        typename Topics::BySubject node;
-        std::unique_ptr<Topic> forgotten;
+        typename Topics::BySubject nodes;
+        Topic* forgotten = nullptr;
         {
             Lock lock{names};
-            if (topic.drop()) { forgotten.reset(topics.rest(topic, node)); }
+            if (topic.drop()) { forgotten = topics.rest(topic, time.seen(), nodes); }
         }
+        while (forgotten != nullptr) { delete std::exchange(forgotten, forgotten->older); }
     }
 
     // --- the end ---------------------------------------------------------------------------
 
     void close() noexcept {
-        if (is_closed()) { return; }
-        shelf.age_out(arrive(true).now);
+        catch_up();
         {
             Lock lock{names};
             if (is_closed()) { return; }  // another was first
@@ -238,37 +247,39 @@ public:
         LatchBoard::Work work = latches.close();
         Cascade<Msg, Platform>::tell(*this, work, Instant{});
     }
-    // Lets consumers finish until nothing is left to settle, or until the time is over.
-    void drain(Duration timeout) noexcept {
-        Drainer self;
+    // Publishes are refused from here on, but for those that settle something. False if closed.
+    bool begin_drain(Drainer<Platform>& drainer) noexcept {
         {
             Lock lock{names};
-            if (is_closed()) { return; }
-            self.next = drainers_;
-            drainers_ = &self;
+            if (is_closed()) { return false; }
+            drainer.next = std::exchange(drainers_, &drainer);
             mode_.store(draining, std::memory_order_release);
         }
         each([](Shell& queue, After& after) {
             Lock lock{queue.mutex};
             queue.end_publishers(Errc::closed, after);
         });
-        time.begin_wait();
-        for (bool first = true;; first = false) {
-            const std::uint64_t moves = time.moves();
-            if (is_closed()) { break; }
-            const Instant now = arrive(true).now;
-            if (first) { self.sleep.until = now + timeout; }
-            if (self.sleep.until <= now || is_idle()) { break; }
-            time.lie_down(self.sleep, now, moves);
-        }
-        {
-            Lock lock{names};
-            Drainer** link = &drainers_;
-            while (*link != &self) { link = &(*link)->next; }
-            *link = self.next;
-        }
-        time.end_wait();
+        return true;
     }
+    void end_drain(Drainer<Platform>& drainer) noexcept {
+        Lock lock{names};
+        Drainer<Platform>** link = &drainers_;
+        while (*link != &drainer) { link = &(*link)->next; }
+        *link = drainer.next;
+    }
+    // Whether nothing is left that a consumer could settle; nothing was on its way from a queue to
+    // another one that had been looked at, either.
+    [[nodiscard]] bool is_idle() noexcept {
+        const std::uint32_t commits = commits_.load(std::memory_order_acquire);
+        bool idle = true;
+        for_each([&idle](Shell& queue) {
+            Lock lock{queue.mutex};
+            idle = idle && queue.is_idle();
+        });
+        return idle && commits == commits_.load(std::memory_order_acquire);
+    }
+    // Messages go from queue to queue, all of which are held.
+    void count_commit() noexcept { commits_.fetch_add(1, std::memory_order_acq_rel); }
     // Closed, and never again touching the clock.
     void end() noexcept {
         close();
@@ -305,10 +316,6 @@ public:
 
 private:
     enum Mode : std::uint8_t { open, draining, closed };
-    struct Drainer {
-        Sleep<Platform> sleep;
-        Drainer* next = nullptr;
-    };
 
     ~BrokerShell() { topics.clear(); }
 
@@ -317,7 +324,7 @@ private:
         return refer(issuers.after(number));
     }
     void rouse_drainers() noexcept LATCHBOX_REQUIRES(names) {
-        for (Drainer* d = drainers_; d != nullptr; d = d->next) { time.rouse(d->sleep); }
+        for (Drainer<Platform>* d = drainers_; d != nullptr; d = d->next) { time.rouse(d->sleep); }
     }
     template <class Act> void each(Act&& act) noexcept {
         for_each([&act](Shell& queue) {
@@ -329,19 +336,12 @@ private:
     static Reference<Shell> refer(Shell* queue) noexcept {
         return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
     }
-    [[nodiscard]] bool is_idle() noexcept {
-        bool idle = true;
-        for_each([&idle](Shell& queue) {
-            Lock lock{queue.mutex};
-            idle = idle && queue.is_idle();
-        });
-        return idle;
-    }
 
     typename Platform::template Atomic<std::uint8_t> mode_{open};
     typename Platform::template Atomic<std::uint32_t> handles_{1};
     Turns<Msg, Platform> turns_;
-    Drainer* drainers_ LATCHBOX_GUARDED_BY(names) = nullptr;
+    typename Platform::template Atomic<std::uint32_t> commits_{0};
+    Drainer<Platform>* drainers_ LATCHBOX_GUARDED_BY(names) = nullptr;
     QueueStats past_ LATCHBOX_GUARDED_BY(names);  // of queues that are gone
 };
 

@@ -63,7 +63,7 @@ public:
             auto& waiter = static_cast<LatchWaiter<Platform>&>(*work.told);
             work.told = waiter.next;
             waiter.late = waiter.until <= now;
-            broker.time.finish(waiter.sleep);
+            broker.finish(waiter);
         }
     }
 };

@@ -22,7 +22,7 @@ public:
     // Of any id there may be. May throw std::bad_alloc.
     [[nodiscard]] static Explanation explain(Broker& broker,
                                              const MessageId& id) LATCHBOX_UNCHECKED {
-        if (!broker.is_closed()) { broker.shelf.age_out(broker.arrive(true).now); }
+        broker.catch_up();
         Explanation said;
         said.id = id;
         if (IdParts::issuer(id) == broker.latches.issuer) {

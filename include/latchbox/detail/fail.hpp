@@ -45,6 +45,20 @@ template <class Act> void unless_out_of_memory(Act&& act) noexcept {
 #endif
 }
 
+// Calls code of users, and tells what it threw: `failed(text)`.
+template <class Act, class Failed> void attempt(Act&& act, Failed&& failed) noexcept {
+#if defined(__cpp_exceptions)
+    try {
+        act();
+    } catch (const std::exception& exception) { failed(exception.what()); } catch (...) {
+        failed("unknown exception");
+    }
+#else
+    act();
+    static_cast<void>(failed);
+#endif
+}
+
 }  // namespace detail
 }  // namespace v0
 }  // namespace latchbox

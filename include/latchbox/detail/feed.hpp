@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "latchbox/detail/pattern_index.hpp"
+#include "latchbox/detail/reference.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -29,16 +31,21 @@ template <class Queue, class Platform> struct Feed {
     std::uint64_t replayed = 0;    // a number before all others, for the next that is replayed
 };
 
-// One handle of a subscription, as those know it who consume by it: whether it has left. Queues'
-// handles have none.
+// Somebody who may stop to consume before his queue ends, as those know him who consume for him:
+// one handle of a subscription, or the workers of any handle. Queues' handles have none.
 template <class Platform> class Membership {
 public:
+    // `of`: who has left as soon as he has.
+    explicit Membership(Reference<Membership> of = {}) noexcept : of_{std::move(of)} {}
     void hold() noexcept { users_.fetch_add(1, std::memory_order_relaxed); }
     void let_go() noexcept {
         if (users_.fetch_sub(1, std::memory_order_acq_rel) == 1) { delete this; }
     }
     [[nodiscard]] bool has_left() const noexcept {
-        return left_.load(std::memory_order_acquire) != 0;
+        return left_.load(std::memory_order_acquire) != 0 || (of_ && of_->has_left());
+    }
+    [[nodiscard]] bool belongs_to(const Membership& other) const noexcept {
+        return this == &other || of_.get() == &other;
     }
     // True for the first who says so.
     bool leave() noexcept { return left_.fetch_add(1, std::memory_order_acq_rel) == 0; }
@@ -46,6 +53,7 @@ public:
 private:
     ~Membership() = default;
 
+    const Reference<Membership> of_;
     typename Platform::template Atomic<std::uint32_t> users_{1};
     typename Platform::template Atomic<std::uint32_t> left_{0};
 };

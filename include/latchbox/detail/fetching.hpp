@@ -35,6 +35,20 @@ public:
     template <class Room, class Take>
     static Errc some(Shell& shell, const Member* member, std::size_t max, const Patience& patience,
                      const StopToken& stop, Room&& room, Take&& take) {
+        return some_or(shell, member, max, patience, stop, room, take,
+                       [&](Instant until, const Moment& moment, Effects& effects)
+                           LATCHBOX_UNCHECKED {
+                               Waiter<Platform> waiter;
+                               waiter.member = member;
+                               waiter.sleep.until = until;
+                               return wait(shell, waiter, stop, moment, effects, take);
+                           });
+    }
+    // Where there is nothing yet, calls `wait(until, moment, effects)`, which lets go of the lock.
+    template <class Room, class Take, class Wait>
+    static Errc some_or(Shell& shell, const Member* member, std::size_t max,
+                        const Patience& patience, const StopToken& stop, Room&& room, Take&& take,
+                        Wait&& wait) LATCHBOX_UNCHECKED {
         if (stop.stop_requested()) { return Errc::cancelled; }
         std::optional<Instant> until;
         Effects effects;
@@ -72,11 +86,18 @@ public:
                 room.make(1);
                 continue;
             }
-            Waiter<Platform> waiter;
-            waiter.member = member;
-            waiter.sleep.until = until.value_or(Instant::never());
-            return wait(shell, waiter, stop, moment, effects, take);
+            return wait(until.value_or(Instant::never()), moment, effects);
         }
+    }
+
+    // Of all who fetch for somebody who has left.
+    static void end(Shell& shell, const Member& member) noexcept {
+        Effects effects;
+        Aftermath<Msg, Platform> after;
+        const Moment moment = shell.enter();
+        shell.end_fetchers_of(member, after);
+        shell.conclude(moment, effects, after);
+        shell.act_on(after);
     }
 
     // For a single one.

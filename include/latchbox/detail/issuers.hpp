@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -11,6 +12,15 @@
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
+
+// The one thing shared in the process: numbers those who issue ids, so that ids and receipts of two
+// brokers never mix. 0 is never drawn.
+inline std::uint32_t draw_number() noexcept {
+    static std::atomic<std::uint32_t> last{0};
+    const std::uint32_t drawn = last.fetch_add(1, std::memory_order_relaxed) + 1;
+    ensure(drawn != 0, "four billion queues were made in this process");
+    return drawn;
+}
 
 // Who issued the ids of a broker, by number: a queue; or it was removed, and this is what is left
 // of it. Of those as much is kept as a bound allows, the one removed first is forgotten first.

@@ -53,11 +53,12 @@ public:
     }
 
     // Tells the board of all in the queue whose latches have changed, and messages of topics of
-    // copies that died or were redriven. The queue is held.
+    // copies that died or were redriven; gathers whose watched lease is over. The queue is held.
     static void set_latches(Shell& shell, After& after) noexcept LATCHBOX_UNCHECKED {
         while (shell.core.has_noted()) {
             const QueueCore::Noted noted = shell.core.take_noted();
             if (shell.feed && noted.slot != none) { tell_turned(shell, noted, after); }
+            if (noted.watch != nullptr) { after.end(*noted.watch); }
             if (noted.latch == none && noted.left_wait == none) { continue; }
             LatchBoard::Work& work = work_of(after);
             Lock lock{shell.broker->latches.mutex};

@@ -19,6 +19,7 @@ namespace detail {
 // it was told.
 template <class Platform> struct LatchWaiter : Onlooker {
     Sleep<Platform> sleep;
+    void (*told)(LatchWaiter&) noexcept = nullptr;  // instead of a thread that sleeps
     Instant until = Instant::never();
     bool late = false;  // that had come before
 };

@@ -137,6 +137,7 @@ public:
             queue.ended = true;
             queue.core.end(effects);
             queue.end_all_waiters(Errc::closed, after);
+            queue.end_leases(after);
         }
         queue.conclude(moment, effects, after);
         queue.act_on(after);

@@ -10,6 +10,9 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
+// A message without wishes: one for all, as making an empty one takes as long as many a publish.
+inline const PublishOptions no_wishes{};
+
 // How the queue of a subscription is made.
 [[nodiscard]] inline QueueOptions queue_options(const SubscriptionOptions& options) noexcept {
     const Overflow unset = options.durable ? Overflow::reject : Overflow::drop_oldest;
@@ -21,6 +24,7 @@ namespace detail {
             .max_attempts = options.max_attempts,
             .backoff = options.backoff,
             .dead_capacity = options.dead_capacity,
+            .dedup_window = options.dedup_window,
             .outcome_memory = options.outcome_memory};
 }
 
@@ -44,6 +48,7 @@ inline void require_usable(const QueueOptions& options, bool can_wait, OptionsNa
     require(options.backoff.factor != 0, "backoff.factor must not be 0");
     require(options.backoff.limit >= options.backoff.first,
             "backoff.limit must not be below backoff.first");
+    require(!options.dedup_window.is_negative(), "dedup_window must not be negative");
 }
 inline void require_usable(const QueueOptions& options, bool can_wait) {
     require_usable(options, can_wait, of_queue);
@@ -64,6 +69,9 @@ inline void require_usable(const TopicOptions& options) {
     if (options.retain_for.is_negative()) {
         invalid_argument("TopicOptions.retain_for must not be negative");
     }
+    if (options.dedup_window.is_negative()) {
+        invalid_argument("TopicOptions.dedup_window must not be negative");
+    }
 }
 
 // Throws std::invalid_argument naming the first field in which what is there differs.
@@ -83,6 +91,7 @@ inline void require_same(const QueueOptions& there, const QueueOptions& asked,
     require(there.max_attempts == asked.max_attempts, "max_attempts");
     require(there.backoff == asked.backoff, "backoff");
     require(there.dead_capacity == asked.dead_capacity, "dead_capacity");
+    require(there.dedup_window == asked.dedup_window, "dedup_window");
     require(there.outcome_memory == asked.outcome_memory, "outcome_memory");
 }
 inline void require_same(const TopicOptions& there, const TopicOptions& asked) {
@@ -93,13 +102,16 @@ inline void require_same(const TopicOptions& there, const TopicOptions& asked) {
     require(there.unrouted == asked.unrouted, "unrouted");
     require(there.retain_count == asked.retain_count, "retain_count");
     require(there.retain_for == asked.retain_for, "retain_for");
+    require(there.dedup_window == asked.dedup_window, "dedup_window");
 }
 
-// Whether one message can be published so, apart from its parents. [7.1]
-[[nodiscard]] inline bool is_usable(const PublishOptions& options, bool to_topic) noexcept {
+// Whether so many messages can be published so, apart from their parents. A value names one. [7.1]
+[[nodiscard]] inline bool is_usable(const PublishOptions& options, bool to_topic,
+                                    std::size_t count = 1) noexcept {
     const bool outlives_delay = options.expires_in.is_never() || options.expires_in > options.delay;
     const bool retained = options.retain_for && (!to_topic || options.retain_for->is_negative());
     return !options.delay.is_negative() && outlives_delay && options.priority <= 9 && !retained &&
+           (options.dedup.empty() || count <= 1) &&
            (!options.block_for || !options.block_for->is_negative());
 }
 

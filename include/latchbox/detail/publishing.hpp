@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -19,9 +20,6 @@
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
-
-// A message without wishes: one for all, as making an empty one takes as long as many a publish.
-inline const PublishOptions no_wishes{};
 
 // Publishes a copy. It is made before everything else where moving it into its place cannot throw;
 // where that may, it is made there.
@@ -55,22 +53,27 @@ public:
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it into a slot may throw.
     template <class Source> Result<MessageId> one(Source& message) {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
-        return tied(1, [&] { return accept_one(message); });
+        return wishing(1, [&] { return accept_one(message); });
     }
     Result<std::vector<MessageId>> all(std::span<Msg> messages) {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
-        return tied(messages.size(), [&] { return accept_all(messages); });
+        return wishing(messages.size(), [&] { return accept_all(messages); });
     }
 
 private:
-    // What ties a message to others. [5.1] [5.7]
+    // Another message stands for this one, by its `dedup` value. No error that users know.
+    static constexpr Errc repeated = static_cast<Errc>(0xff);
+
+    // What parents, a key or a value need while the message is published. [5.1] [5.7] [7.1]
     struct Tied {
         Linking<Msg, Platform> linking;
         std::string key;
+        std::string value;
     };
-    // Those without parents or key pay for one look at the options.
-    template <class Accept> auto tied(std::size_t count, Accept&& accept) -> decltype(accept()) {
-        const bool alone = options_.parents.empty() && options_.key.empty();
+    // Those with none of them pay for one look at the options.
+    template <class Accept> auto wishing(std::size_t count, Accept&& accept) -> decltype(accept()) {
+        const bool alone =
+            options_.parents.empty() && options_.key.empty() && options_.dedup.empty();
         return alone ? accept() : tie(count, accept);
     }
     // Calls `accept` when the parents know of the messages to come.
@@ -79,8 +82,9 @@ private:
             Lock lock{shell_.mutex};
             if (shell_.is_closed()) { return Errc::closed; }
         }
-        if (!is_usable(options_, false)) { return Errc::invalid_option; }
-        Tied tied{Linking<Msg, Platform>{*shell_.broker}, std::string{options_.key}};
+        if (!is_usable(options_, false, count)) { return Errc::invalid_option; }
+        Tied tied{Linking<Msg, Platform>{*shell_.broker}, std::string{options_.key},
+                  std::string{options_.dedup}};
         if (!options_.parents.empty()) {
             const Errc unknown =
                 tied.linking.link(count, options_.parents, options_.on_parent_failure);
@@ -92,13 +96,13 @@ private:
 
     template <class Source> Result<MessageId> accept_one(Source& message) LATCHBOX_UNCHECKED {
         SlotList slots;
-        if (const Errc refused = reserve(1, slots); refused != Errc{}) { return refused; }
+        if (const Errc refused = reserve(1, slots); refused != Errc{}) { return outcome(refused); }
         // The lock is held. Only a move that cannot throw may run under it. [4.10]
         if constexpr (moves_under_lock) {
             shell_.bodies[slots.front()].construct(std::move(message));
         } else {
             const Errc lost = fill_unlocked(std::span<Source>{&message, 1}, slots);
-            if (lost != Errc{}) { return lost; }
+            if (lost != Errc{}) { return outcome(lost); }
         }
         MessageId id;
         accept(slots, &id);
@@ -109,7 +113,7 @@ private:
         std::vector<MessageId> ids(messages.size());
         SlotList slots;
         if (const Errc refused = reserve(messages.size(), slots); refused != Errc{}) {
-            return refused;
+            return outcome(refused, ids);
         }
         if constexpr (moves_under_lock) {
             Slot slot = slots.front();
@@ -118,18 +122,46 @@ private:
                 slot = shell_.core.record(slot).links.next;
             }
         } else {
-            if (const Errc lost = fill_unlocked(messages, slots); lost != Errc{}) { return lost; }
+            const Errc lost = fill_unlocked(messages, slots);
+            if (lost != Errc{}) { return outcome(lost, ids); }
         }
         accept(slots, ids.data());
         return ids;
     }
 
-    [[nodiscard]] Needs needs() const noexcept { return Needs::of(options_, tied_ != nullptr); }
+    [[nodiscard]] Result<MessageId> outcome(Errc refused) const noexcept {
+        if (refused == repeated) { return first_; }
+        return refused;
+    }
+    // Of a batch of one.
+    [[nodiscard]] Result<std::vector<MessageId>> outcome(Errc refused,
+                                                         std::vector<MessageId>& ids) noexcept {
+        if (refused != repeated) { return refused; }
+        ids.front() = first_;
+        return std::move(ids);
+    }
+    [[nodiscard]] Needs needs() const noexcept {
+        return tied_ != nullptr ? Needs::of(options_, shell_.remembers_values())
+                                : Needs{.history = timed()};
+    }
+    [[nodiscard]] bool timed() const noexcept { return Needs::timed(options_); }
+    [[nodiscard]] bool has_value() const noexcept {
+        return tied_ != nullptr && !options_.dedup.empty() && shell_.remembers_values();
+    }
+    // Whether another message stands for this one, as of now. [7.1]
+    [[nodiscard]] bool is_repeated() noexcept LATCHBOX_REQUIRES(shell_.mutex) {
+        if (!has_value()) { return false; }
+        const auto* const first = shell_.core.first_with(options_.dedup, moment_.now);
+        if (first == nullptr) { return false; }
+        shell_.core.repeat();
+        first_ = IdParts::message(shell_.number(), first->number, first->slot);
+        return true;
+    }
     // Reserves `count` slots and returns holding the lock; or returns why not, without it.
     Errc reserve(std::size_t count, SlotList& slots) LATCHBOX_UNCHECKED {
         const QueueOptions& queue = shell_.options;
         Promise promise{*this};
-        for (bool exact = Needs::timed(options_);;) {
+        for (bool exact = timed() || has_value();;) {
             moment_ = shell_.enter(exact);
             const std::size_t promised = std::exchange(promise.places, 0);
             shell_.core.redeem(promised);
@@ -137,6 +169,7 @@ private:
                 return give_up(Errc::closed);
             }
             if (!is_usable(options_, false)) { return give_up(Errc::invalid_option); }
+            if (count != 0 && is_repeated()) { return give_up(repeated); }
             // Who waits for room goes first.
             const bool turn = promised != 0 || shell_.publishers.empty();
             const bool room = count == 0 || (turn && shell_.core.has_room(count));
@@ -148,6 +181,7 @@ private:
                     continue;
                 }
                 const Errc ended = wait_for_room(count);
+                if (ended == look_again) { continue; }
                 if (ended == Errc::timed_out) { count_refused(count); }
                 if (ended != Errc{}) { return ended; }
                 promise.places = count;
@@ -181,8 +215,12 @@ private:
         if constexpr (Platform::can_wait) {
             Waiter<Platform> waiter;
             waiter.wanted = count;
-            waiter.sleep.until =
-                moment_.now + options_.block_for.value_or(shell_.options.block_for);
+            waiter.to = &shell_;
+            waiter.value = options_.dedup;
+            if (!until_) {
+                until_ = moment_.now + options_.block_for.value_or(shell_.options.block_for);
+            }
+            waiter.sleep.until = *until_;
             return wait_in_line(shell_, shell_.publishers, waiter, stop_, moment_, effects_);
         } else {
             return give_up_full(count);
@@ -219,6 +257,7 @@ private:
             }
             unlocked.filled = true;
         }
+        if (!shell_.is_closed() && is_repeated()) { return discard(slots, repeated); }
         if constexpr (copies) {
             if (shell_.is_closed()) { return discard(slots, Errc::closed); }
             if (!shell_.core.has_room(0)) { return discard(slots, Errc::full); }
@@ -284,6 +323,10 @@ private:
             const Slot slot = slots.pop_front(core.records());
             const std::uint64_t number = detail::accept(shell_, slot, options_, needs(), linking,
                                                         key, moment_.now, effects_);
+            if (has_value()) {
+                core.stand_for(tied_->value, number, slot);
+                shell_.end_publishers_of(&shell_, options_.dedup, after);
+            }
             *ids++ = IdParts::message(shell_.number(), number, slot);
             if (!shell_.holds_bodies) { shell_.drop(shell_.bodies[slot], after); }
         }
@@ -294,7 +337,9 @@ private:
     Shell& shell_;
     const PublishOptions& options_;
     const StopToken& stop_;
-    Tied* tied_ = nullptr;  // while one is there
+    Tied* tied_ = nullptr;          // while one is there
+    MessageId first_;               // that stands for this one, if it is repeated
+    std::optional<Instant> until_;  // it waits for room
     Moment moment_;
     Effects effects_;
 };

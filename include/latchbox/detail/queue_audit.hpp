@@ -53,6 +53,9 @@ inline const char* QueueCore::audit() const {
         const History& history = table_.history(slot);
         if (history.slot != slot) { return "a history of another slot"; }
         const Ties& ties = history.ties;
+        if (history.watch != nullptr && record.state != State::leased) {
+            return "a watch over no lease";
+        }
         if (ties.noted) { return "a latch that was not told"; }
         if (ties.held_back && ties.wait == none) { return "held back by nobody"; }
         if (record.state != State::dead && must_wait(slot) != (record.state == State::blocked)) {

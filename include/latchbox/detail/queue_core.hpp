@@ -9,6 +9,7 @@
 
 #include "latchbox/detail/backoff.hpp"
 #include "latchbox/detail/deadlines.hpp"
+#include "latchbox/detail/dedup_window.hpp"
 #include "latchbox/detail/effects.hpp"
 #include "latchbox/detail/issued.hpp"
 #include "latchbox/detail/key_lines.hpp"
@@ -27,19 +28,6 @@ struct CoreStart {
     std::uint64_t lease = 1;
     std::uint32_t attempts = 0;
     unsigned first_bits = 4;
-};
-
-// What a publish asks of the core.
-struct Wishes {
-    std::uint8_t priority = 0;
-    Duration delay = {};
-    Duration life = Duration::never();
-    std::uint32_t wait = none;      // for parents that have not all completed
-    Verdict verdict = Verdict::go;  // what they say
-    MessageId parent = {};          // which of them says so, if it has to die
-    std::string_view key = {};
-    std::string* key_text = nullptr;  // the same, given up to the queue if it is new there
-    std::uint64_t number = 0;         // one of `draw_before`, for one that was published long ago
 };
 
 // The state machine of one queue. Knows slots, places and instants; no `Msg`, no lock, no clock.
@@ -86,6 +74,7 @@ public:
         SlotHeap<Place>::Room evictable;
         KeyLines::Room lines;
         Issued::Room outcomes;
+        DedupWindow::Room values;
     };
     // What has to grow, and to what size; 0: not at all.
     struct Shortage {
@@ -93,8 +82,9 @@ public:
         std::size_t histories = 0;
         std::size_t lines = 0;
         std::size_t outcomes = 0;
+        std::size_t values = 0;
         explicit operator bool() const noexcept {
-            return (records | histories | lines | outcomes) != 0;
+            return (records | histories | lines | outcomes | values) != 0;
         }
     };
     [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
@@ -103,22 +93,22 @@ public:
         return {.records = grown(table_.records.size())};
     }
     [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept;
-    // For one that may not have any yet.
     [[nodiscard]] Shortage of_history(Slot slot) const noexcept {
         return table_.has_history(slot) ? Shortage{} : of_histories(1);
     }
     [[nodiscard]] Shortage of_lines() const noexcept;
     // So that whatever is held can fail without memory.
     [[nodiscard]] Shortage of_outcomes(std::size_t wanted) const noexcept;
+    [[nodiscard]] Shortage of_values() const noexcept;
     // As `Chunks` grow.
     [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {
         return 2 * size + (std::size_t{1} << start_.first_bits);
     }
 
     // --- accepting -------------------------------------------------------------------------
-    // Whether `count` more fit, evicting where that is the policy.
-    [[nodiscard]] bool has_room(std::size_t count) const noexcept;
-    // Evicts until `count` more fit, or nothing is left but leases.
+    // Whether `count` more fit once so many leased ones are gone; evicting, if that is the policy.
+    [[nodiscard]] bool has_room(std::size_t count, std::size_t leaving = 0) const noexcept;
+    // Evicts until `count` more fit, or nothing is left but leases; if that is the policy.
     void make_room(std::size_t count, Effects& effects) noexcept;
     // A slot whose message and body are gone, the one freed last; `none` if there is none.
     [[nodiscard]] Slot vacant() const noexcept { return vacant_.front(); }
@@ -164,10 +154,18 @@ public:
     // publish that has let go of the lock.
     void promise_histories(std::size_t count) noexcept { promised_histories_ += count; }
     void redeem_histories(std::size_t count) noexcept { promised_histories_ -= count; }
-    // A line for a publish that has let go of the lock.
+    // A line, or room for a value, for a publish that has let go of the lock.
     void promise_lines(std::size_t count) noexcept { promised_lines_ += count; }
     void redeem_lines(std::size_t count) noexcept { promised_lines_ -= count; }
+    void promise_values(std::size_t count) noexcept { promised_values_ += count; }
+    void redeem_values(std::size_t count) noexcept { promised_values_ -= count; }
     void refuse(std::size_t count) noexcept { stats_.refused += count; }
+    // The message that stands for all that are published with this value now, or nullptr. [7.1]
+    [[nodiscard]] const DedupWindow::Named* first_with(std::string_view value,
+                                                       Instant now) const noexcept;
+    void repeat() noexcept { ++stats_.deduplicated; }
+    // One that was accepted now stands for its value, and takes the text. Needs room for it.
+    void stand_for(std::string& value, std::uint64_t number, Slot slot) noexcept;
 
     // --- delivering ------------------------------------------------------------------------
     // Its parents, which have been asked for since it was BLOCKED, have spoken. [5.4] [5.5]
@@ -223,15 +221,19 @@ public:
     // --- latches -------------------------------------------------------------------------------
     // Somebody asked for the latch of `slot`; needs a free history unless it has one.
     void watch(Slot slot, std::uint32_t latch) noexcept;
-    // Its parents have all completed: it is like one that never had any.
     void forget_parents(Slot slot) noexcept { table_.history(slot).ties.wait = none; }
-    // Whose latch has changed since the last call, and to what; and whose wait is over, as it left.
+    // Whose latch has changed since the last call, and to what; whose wait is over, as it left; and
+    // whose lease is, if somebody watches it.
     struct Noted {
         std::uint32_t latch;
         LatchState state;
         std::uint32_t left_wait;
-        Slot slot;  // unless it left
+        Slot slot;          // unless it left
+        LeaseWatch* watch;  // whose lease is over
     };
+    // Of one that is LEASED; `unwatch` is for when the queue ends first.
+    void watch_lease(Slot slot, LeaseWatch& watch) noexcept { table_.history(slot).watch = &watch; }
+    [[nodiscard]] LeaseWatch* unwatch(Slot slot) noexcept;
     [[nodiscard]] bool has_noted() const noexcept { return first_noted_ != none; }
     Noted take_noted() noexcept;
     [[nodiscard]] LatchState latch_state(Slot slot) const noexcept;
@@ -259,7 +261,6 @@ public:
     [[nodiscard]] const History& history(Slot slot) const noexcept { return table_.history(slot); }
     [[nodiscard]] Slot first_dead() const noexcept { return dead_.front(); }
     [[nodiscard]] Slot first_blocked() const noexcept { return blocked_.front(); }
-    // Of the dead, or of the blocked.
     [[nodiscard]] Slot next_listed(Slot slot) const noexcept {
         return table_.records[slot].links.next;
     }
@@ -322,6 +323,7 @@ private:
     std::size_t reserved_ = 0;  // RESERVED slots and promised room
     std::size_t promised_histories_ = 0;
     std::size_t promised_lines_ = 0;
+    std::size_t promised_values_ = 0;
     Slot fresh_ = 0;  // slots from here on were never used
     Table table_;
     ReadyOrder ready_;
@@ -336,6 +338,7 @@ private:
     SlotHeap<Place> evictable_;
     KeyLines lines_;
     Issued issued_;
+    DedupWindow values_;
     Slot first_noted_ = none;  // those whose latch has changed, through their ties
     Slot last_noted_ = none;
     std::size_t in_[states] = {};  // messages by state; vacant and reserved slots are not counted

@@ -2,7 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
-#include "latchbox/detail/queue_core.hpp"
+#include "latchbox/detail/queue_room.hpp"
 
 // Where messages stand in a QueueCore: how they get in, out of every container, and out for good.
 namespace latchbox {
@@ -16,61 +16,19 @@ inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start,
       next_lease_{start.lease},
       issued_{fed ? 0 : options.outcome_memory, start.number} {}
 
-// --- room ------------------------------------------------------------------------------------
-
-inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
-    Growth growth;
-    growth.records.resize(shortage.records);
-    growth.histories.resize(shortage.histories);
-    if (shortage.histories != 0) {
-        growth.deadlines = Deadlines::make(shortage.histories);
-        growth.ready = ReadyOrder::make(shortage.histories);
-        if (options_.overflow == Overflow::drop_oldest) {
-            growth.evictable = SlotHeap<Place>::make(shortage.histories);
-        }
-    }
-    growth.lines = KeyLines::make(shortage.lines);
-    growth.outcomes = Issued::make(shortage.outcomes);
-    return growth;
-}
-
-inline QueueCore::Shortage QueueCore::of_histories(std::size_t wanted) const noexcept {
-    if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
-    return {.histories = grown(table_.histories.size() + wanted)};
-}
-
-inline QueueCore::Shortage QueueCore::of_lines() const noexcept {
-    if (lines_.has_room(1 + promised_lines_)) { return {}; }
-    return {.lines = grown(lines_.room() + promised_lines_)};
-}
-
-inline QueueCore::Shortage QueueCore::of_outcomes(std::size_t wanted) const noexcept {
-    if (issued_.has_room(fresh_ + wanted)) { return {}; }
-    return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
-}
-
-inline void QueueCore::adopt(Growth& growth) noexcept {
-    Table::adopt(table_.records, growth.records);
-    Table::adopt(table_.histories, growth.histories);
-    deadlines_.adopt(growth.deadlines);
-    ready_.adopt(growth.ready);
-    evictable_.adopt(growth.evictable);
-    lines_.adopt(growth.lines);
-    issued_.adopt(growth.outcomes);
-}
-
 // --- accepting -------------------------------------------------------------------------------
 
 // [4.12]
-inline bool QueueCore::has_room(std::size_t count) const noexcept {
-    const std::size_t taken = held() + reserved_;
+inline bool QueueCore::has_room(std::size_t count, std::size_t leaving) const noexcept {
+    const std::size_t taken = held() - leaving + reserved_;
     if (taken <= options_.capacity && count <= options_.capacity - taken) { return true; }
     if (options_.overflow != Overflow::drop_oldest || count > options_.capacity) { return false; }
-    return in(State::leased) + reserved_ <= options_.capacity - count;
+    return in(State::leased)-leaving + reserved_ <= options_.capacity - count;
 }
 
 // [7.2]
 inline void QueueCore::make_room(std::size_t count, Effects& effects) noexcept {
+    if (options_.overflow != Overflow::drop_oldest) { return; }
     while (held() + reserved_ + count > options_.capacity && held() != in(State::leased)) {
         remove(eviction_candidate(), Exit::evicted, effects);
     }
@@ -221,7 +179,11 @@ inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
 // Out of every container; what it becomes next is up to the caller.
 inline void QueueCore::take_out(Slot slot) noexcept {
     const Record& record = table_.records[slot];
-    if (record.state == State::leased) { return deadlines_.remove_lease(table_, slot); }
+    if (record.state == State::leased) {
+        deadlines_.remove_lease(table_, slot);
+        if (table_.history(slot).watch != nullptr) { note(slot); }
+        return;
+    }
     if (record.history != none) {
         deadlines_.remove(table_, slot);
         if (evictable_.contains(record.history)) { evictable_.remove(record.history); }
@@ -319,6 +281,10 @@ inline LatchState QueueCore::latch_state(Slot slot) const noexcept {
     }
 }
 
+inline LeaseWatch* QueueCore::unwatch(Slot slot) noexcept {
+    return table_.has_history(slot) ? std::exchange(table_.history(slot).watch, nullptr) : nullptr;
+}
+
 // For `take_noted`.
 inline void QueueCore::note(Slot slot) noexcept {
     Ties& ties = table_.history(slot).ties;
@@ -334,7 +300,7 @@ inline QueueCore::Noted QueueCore::take_noted() noexcept {
     Ties& ties = table_.history(slot).ties;
     first_noted_ = ties.next_noted;
     ties.noted = false;
-    Noted noted{ties.latch, latch_state(slot), none, slot};
+    Noted noted{ties.latch, latch_state(slot), none, slot, unwatch(slot)};
     if (table_.records[slot].state == State::vacant) {
         noted.left_wait = ties.wait;
         noted.slot = none;

@@ -84,11 +84,7 @@ public:
             }
             const Moment moment = broker->arrive(exact);
             mutex.lock();
-            const bool doubtful = somebody_waits() && !moment.exact() && waiters_need_exact();
-            if (!doubtful && (moment.latest < told_.at || told_.at.is_never())) {
-                core.see(moment.now);
-                return moment;
-            }
+            if (!is_doubtful(moment) && is_done_by(moment)) { return moment; }
             if (broker->is_closed()) { return moment; }
             mutex.unlock();
             exact = true;
@@ -96,6 +92,16 @@ public:
     }
     [[nodiscard]] bool is_closed() const noexcept LATCHBOX_REQUIRES(mutex) {
         return ended || broker->is_closed();
+    }
+    // Whether it is too vague for those who wait.
+    [[nodiscard]] bool is_doubtful(const Moment& moment) const noexcept LATCHBOX_REQUIRES(mutex) {
+        return somebody_waits() && !moment.exact() && waiters_need_exact();
+    }
+    // Whether all is done here that was due by then; if so, the queue has seen that moment.
+    [[nodiscard]] bool is_done_by(const Moment& moment) noexcept LATCHBOX_REQUIRES(mutex) {
+        const bool done = moment.latest < told_.at || told_.at.is_never();
+        if (done) { core.see(moment.now); }
+        return done;
     }
     // Serves who waits, tells when something is due, and unlocks. `own` is the slot whose body the
     // caller's handle sees, if it settles by one.
@@ -149,7 +155,7 @@ public:
     // The timekeeper is to forget the queue: returns its number there, which others may get.
     [[nodiscard]] std::uint32_t retire() noexcept {
         Lock lock{mutex};
-        told_ = Due::never();
+        tell(Due::never());
         return std::exchange(enlisted_, none);
     }
     // Nothing is left to settle, and nothing on its way in.
@@ -162,6 +168,10 @@ public:
     // A lease of less than a second is not granted by a glance.
     [[nodiscard]] bool short_leases() const noexcept {
         return options.lease < Duration{std::chrono::seconds{1}};
+    }
+    // Of `dedup`. [7.1]
+    [[nodiscard]] bool remembers_values() const noexcept {
+        return !feed && options.dedup_window > Duration{};
     }
     // Up to when all is done that was due in this queue, as far as the timekeeper was told.
     [[nodiscard]] Instant done_until(Instant now) const noexcept LATCHBOX_REQUIRES(mutex) {
@@ -187,6 +197,9 @@ public:
     }
     void end_all_waiters(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex);
     void end_publishers(Errc ending, After& after) noexcept LATCHBOX_REQUIRES(mutex);
+    // Of those who wait to publish a value which another message stands for now. [7.1]
+    void end_publishers_of(const void* to, std::string_view value, After& after) noexcept
+        LATCHBOX_REQUIRES(mutex);
     // Of those who fetch by one handle of a group that others still belong to.
     void end_fetchers_of(const Membership& member, After& after) noexcept LATCHBOX_REQUIRES(mutex);
     // Leases the first message, and lends its body to the handle that will be made of it.
@@ -232,6 +245,12 @@ public:
         copies.adopt(index);
     }
 
+    // Of a queue that ends: all leases are over for those who watch them.
+    void end_leases(After& after) noexcept LATCHBOX_REQUIRES(mutex) {
+        for (Slot slot = 0; core.in(State::leased) != 0 && slot < core.slots(); ++slot) {
+            if (LeaseWatch* const watch = core.unwatch(slot)) { after.end(*watch); }
+        }
+    }
     // Stops it for good: nobody waits any more, and the queue lets go of all bodies.
     void close(After& after) noexcept;
 

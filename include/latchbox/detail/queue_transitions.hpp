@@ -9,6 +9,23 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
+// --- publishing again ----------------------------------------------------------------------------
+
+// It has neither failed nor died; what has been forgotten may have. [7.1]
+inline const DedupWindow::Named* QueueCore::first_with(std::string_view value,
+                                                       Instant now) const noexcept {
+    const DedupWindow::Named* const first = values_.find(value, now);
+    if (first == nullptr) { return nullptr; }
+    const Slot slot = find(first->slot, first->number);
+    const bool stands = slot != none ? table_.records[slot].state != State::dead
+                                     : issued_.past(first->number).state == MessageState::completed;
+    return stands ? first : nullptr;
+}
+
+inline void QueueCore::stand_for(std::string& value, std::uint64_t number, Slot slot) noexcept {
+    values_.insert(value, {number, slot}, now_, options_.dedup_window);
+}
+
 // --- delivering --------------------------------------------------------------------------------
 
 // BLOCKED -- parents completed -> READY, or DELAYED, or BLOCKED by its key; all at the place it has
@@ -132,7 +149,7 @@ inline Instant QueueCore::extend(Slot slot, Instant until) noexcept {
     ensure(table_.records[slot].state == State::leased);
     History& history = table_.history(slot);
     if (history.at < until) {
-        take_out(slot);
+        deadlines_.remove_lease(table_, slot);
         history.at = until;
         deadlines_.insert_extended(table_, slot);
     }
@@ -282,6 +299,7 @@ inline QueueStats QueueCore::stats() const noexcept {
     stats.ready = in(State::ready);
     stats.leased = in(State::leased);
     stats.dead = in(State::dead);
+    stats.dedup_forgotten = values_.forgotten();
     return stats;
 }
 

@@ -24,7 +24,7 @@ public:
         Broker& broker = topic.broker;
         if (broker.is_closed()) { return Errc::closed; }
         if (IdParts::issuer(id) != broker.shelf.issuer) { return Errc::unknown_message; }
-        broker.shelf.age_out(broker.arrive(true).now);
+        broker.catch_up();
         Hold hold;
         {
             Lock lock{broker.shelf.mutex};
@@ -48,12 +48,14 @@ public:
 
     [[nodiscard]] static TopicStats stats(Topic& topic) noexcept {
         Broker& broker = topic.broker;
-        if (!broker.is_closed()) { broker.shelf.age_out(broker.arrive(true).now); }
+        broker.catch_up();
         TopicStats stats;
         Lock lock{topic.mutex};
         stats.published = topic.published;
         stats.discarded = topic.discarded;
         stats.refused = topic.refused;
+        stats.deduplicated = topic.deduplicated;
+        stats.dedup_forgotten = topic.values.forgotten();
         Lock held{broker.shelf.mutex};
         stats.retained = topic.retention.by_topic.size + topic.retention.by_wish.size;
         stats.aged_out = topic.retention.aged_out;

@@ -5,7 +5,10 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
+#include "latchbox/ids.hpp"
 #include "latchbox/reason.hpp"
 #include "latchbox/time.hpp"
 
@@ -81,6 +84,19 @@ struct Record {
 // What its parents say of a child.
 enum class Verdict : std::uint8_t { go, wait, die };
 
+// What a publish asks of the core.
+struct Wishes {
+    std::uint8_t priority = 0;
+    Duration delay = {};
+    Duration life = Duration::never();
+    std::uint32_t wait = none;      // for parents that have not all completed
+    Verdict verdict = Verdict::go;  // what they say
+    MessageId parent = {};          // which of them says so, if it has to die
+    std::string_view key = {};
+    std::string* key_text = nullptr;  // the same, given up to the queue if it is new there
+    std::uint64_t number = 0;         // one of `draw_before`, for one that was published long ago
+};
+
 // What ties a message to others: who waits for it, whom it waits for, who is of its key. What the
 // first two name is the latch board's.
 struct Ties {
@@ -104,6 +120,11 @@ struct Ties {
     }
 };
 
+// Somebody wants to know when a lease is over: the shell's, which makes it and frees it.
+struct LeaseWatch {
+    LeaseWatch* next = nullptr;  // once it is over, in a list of those
+};
+
 // What gathers once a message was handed out, has a time of its own, or is tied to others.
 struct History {
     Slot slot = none;  // whose it is; the next free one while it is nobody's
@@ -114,7 +135,8 @@ struct History {
     Instant at;               // LEASED: its deadline; DELAYED, BLOCKED: when its delay is over
     Instant expires = Instant::never();
     Duration life = Duration::never();
-    Reason reason;  // of the last failure, or of its death
+    LeaseWatch* watch = nullptr;  // of the live lease
+    Reason reason;                // of the last failure, or of its death
     Ties ties;
 };
 

@@ -14,14 +14,17 @@ namespace detail {
 struct Needs {
     bool history = false;  // each
     bool line = false;     // of a key, for all of them
+    bool value = false;    // of `dedup`
 
     // Whether such a message has a time of its own.
     [[nodiscard]] static bool timed(const PublishOptions& options) noexcept {
         return options.delay > Duration{} || !options.expires_in.is_never();
     }
-    // Of messages with these options, if `tied` by parents or key.
-    [[nodiscard]] static Needs of(const PublishOptions& options, bool tied) noexcept {
-        return {timed(options) || tied, tied && !options.key.empty()};
+    // Of messages with these options; `remembers`: whether the queue itself remembers values.
+    [[nodiscard]] static Needs of(const PublishOptions& options, bool remembers) noexcept {
+        const bool line = !options.key.empty();
+        return {timed(options) || line || !options.parents.empty(), line,
+                remembers && !options.dedup.empty()};
     }
 };
 
@@ -38,6 +41,9 @@ public:
         if (needs.history) {
             if (const auto lacking = core.of_histories(count)) { return lacking; }
             if (const auto lacking = core.of_lines(); lacking && needs.line) { return lacking; }
+        }
+        if (needs.value) {
+            if (const auto lacking = core.of_values()) { return lacking; }
         }
         while (slots.size() < count) {
             const Slot slot = take_slot(shell);
@@ -56,11 +62,13 @@ public:
         LATCHBOX_REQUIRES(shell.mutex) {
         shell.core.promise_histories(needs.history ? count : 0);
         shell.core.promise_lines(needs.line ? 1 : 0);
+        shell.core.promise_values(needs.value ? 1 : 0);
     }
     static void redeem(Shell& shell, std::size_t count, const Needs& needs) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
         shell.core.redeem_histories(needs.history ? count : 0);
         shell.core.redeem_lines(needs.line ? 1 : 0);
+        shell.core.redeem_values(needs.value ? 1 : 0);
     }
 
 private:

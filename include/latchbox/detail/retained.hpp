@@ -39,7 +39,7 @@ public:
     // queue. May throw std::bad_alloc.
     void collect(Shell& queue) LATCHBOX_UNCHECKED {
         if (broker_.is_closed()) { return; }
-        broker_.shelf.age_out(broker_.arrive(true).now);
+        broker_.catch_up();
         // Room for everything is made before anything is held.
         std::vector<Body*> found;
         SlotHeap<std::uint64_t> order;

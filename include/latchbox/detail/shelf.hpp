@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "latchbox/detail/chunks.hpp"
+#include "latchbox/detail/dedup_window.hpp"
 #include "latchbox/detail/issued.hpp"
 #include "latchbox/detail/lock.hpp"
 #include "latchbox/detail/shared_body.hpp"
@@ -140,6 +141,16 @@ public:
     // How it went with one that is not found, or has failed.
     [[nodiscard]] Issued::Past past(const MessageId& id) const noexcept LATCHBOX_REQUIRES(mutex) {
         return issued.past(TopicNumber::sequence(id));
+    }
+
+    // Whether it has neither failed nor died. [7.1]
+    [[nodiscard]] bool stands(const DedupWindow::Named& message) noexcept LATCHBOX_REQUIRES(mutex) {
+        const MessageId id = IdParts::message(issuer, message.number, message.slot);
+        if (const Body* const body = find(id)) {
+            const LatchState state = body->tally.state();
+            return state == LatchState::pending || state == LatchState::completed;
+        }
+        return past(id).state == MessageState::completed;
     }
 
     // --- retention ---------------------------------------------------------------------------

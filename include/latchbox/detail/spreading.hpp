@@ -5,10 +5,12 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "latchbox/detail/appending.hpp"
 #include "latchbox/detail/booking.hpp"
 #include "latchbox/detail/drafts.hpp"
 #include "latchbox/detail/linking.hpp"
@@ -51,7 +53,8 @@ public:
           topic_{topic},
           options_{options},
           stop_{stop},
-          booking_{topic.broker, options, stop} {}
+          booking_{topic, options, stop},
+          appending_{topic, options} {}
 
     [[nodiscard]] Errc refusal() const noexcept { return broker_->refusal(stop_); }
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it may throw.
@@ -71,10 +74,13 @@ public:
 private:
     template <class Source> Errc spread(std::span<Source> messages, MessageId* ids) {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
-        if (!is_usable(options_, true)) { return Errc::invalid_option; }
-        const bool tied = !options_.parents.empty() || !options_.key.empty();
-        booking_.needs = Needs::of(options_, tied);
+        if (!is_usable(options_, true, messages.size())) { return Errc::invalid_option; }
+        booking_.needs = Needs::of(options_, false);
         Way way{topic_, messages.size(), booking_.needs};
+        if (way.topic_options().dedup_window > Duration{}) {
+            booking_.value = options_.dedup;
+            value_ = options_.dedup;
+        }
         Drafts drafts{topic_.broker.shelf, way.bodies()};
         for (;;) {
             way.find();
@@ -94,6 +100,8 @@ private:
             if (unknown != Errc{}) { return unknown; }
         }
         if (messages.empty()) { return Errc{}; }
+        // Looked at before room, and decided in the end. [7.1]
+        if (!value_.empty() && is_repeated(*ids)) { return Errc{}; }
         const Errc refused = booking_.book(way, messages.size(), must_be_accepted(drafts));
         if (refused == Errc::full || refused == Errc::timed_out) { count_refused(messages); }
         if (refused != Errc{}) { return refused; }
@@ -115,6 +123,22 @@ private:
         return commit(way, drafts, messages, ids, term, linking);
     }
 
+    // Whether another message stands for this one, by its value; if not, there is room for that.
+    bool is_repeated(MessageId& first) LATCHBOX_UNCHECKED {
+        moment_ = topic_.broker.arrive(true);
+        for (DedupWindow::Room room;;) {
+            std::size_t wanted = 0;
+            {
+                Lock lock{topic_.mutex};
+                topic_.values.adopt(room);
+                booking_.values_seen = topic_.values_used.load(std::memory_order_acquire);
+                if (appending_.find_first(value_, moment_.now, first)) { return true; }
+                if (topic_.values.has_room()) { return false; }
+                wanted = topic_.values.wanted();
+            }
+            room = DedupWindow::make(wanted);
+        }
+    }
     // A message that was moved from, though its publish may have to begin again.
     [[nodiscard]] static bool must_be_accepted(const Drafts& drafts) noexcept {
         return !copies && !moves_under_lock && drafts.made != 0;
@@ -143,12 +167,21 @@ private:
                 way.give_up();
                 return closed ? Errc::closed : Booking::again;
             }
+            if (!value_.empty()) {
+                const bool repeated = appending_.find_first(value_, moment_.now, *ids);
+                if (repeated || !topic_.values.has_room()) {
+                    lock.unlock();
+                    way.give_up();
+                    return repeated ? Errc{} : Booking::again;
+                }
+            }
             if constexpr (moves_under_lock) {
                 for (std::size_t i = 0; i < bodies.size(); ++i) {
                     bodies[i]->construct(std::move(messages[i]));
                 }
             }
-            issue(way, bodies, messages.size(), ids, term, aged);
+            appending_.issue(way, bodies, messages.size(), ids, term, moment_.now, aged);
+            if (!value_.empty()) { appending_.stand_for(value_, *ids, moment_.now); }
             if (kept) { drafts.taken = drafts.made = 0; }
             for (Target& target : way.targets()) { append(way, target, bodies, linking, after); }
             way.arrived();
@@ -161,33 +194,6 @@ private:
         broker.shelf.clear_all(aged);
         return Errc{};
     }
-    // Under the topic's lock: the ids are drawn in the order in which all will see the messages.
-    void issue(Way& way, std::span<Body*> bodies, std::size_t count, MessageId* ids,
-               const typename Shelf::Term& term, Body*& aged) noexcept LATCHBOX_UNCHECKED {
-        const auto targets = static_cast<std::uint32_t>(way.targets().size());
-        topic_.published += count;
-        topic_.discarded += targets == 0 ? count : 0;
-        Shelf& shelf = topic_.broker.shelf;
-        Lock lock{shelf.mutex};
-        shelf.age_out(moment_.now, aged);
-        shelf.discarded += targets == 0 ? count : 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            if (bodies.empty()) {
-                ids[i] = shelf.draw(topic_.mark, 0);
-                continue;
-            }
-            Body& body = *bodies[i];
-            topic_.hold();
-            body.topic = &topic_;
-            body.priority = options_.priority;
-            body.route = way.generation();
-            body.on_parent_failure = options_.on_parent_failure;
-            body.begin(targets, targets + (term.count != 0 ? 1 : 0));
-            shelf.issue(body, topic_.mark);
-            ids[i] = body.id;
-            if (term.count != 0) { shelf.keep(body, topic_.retention, term, moment_.now, aged); }
-        }
-    }
     // Under the topic's lock. Nothing is done here before what is due in that queue earlier.
     void append(Way& way, Target& target, std::span<Body*> bodies,
                 std::optional<Linking<Msg, Platform>>& linking,
@@ -195,21 +201,8 @@ private:
         Shell& queue = *target.queue;
         queue.mutex.lock();
         way.redeem(target);
-        const Instant now = queue.done_until(moment_.now);
-        for (Body* const body : bodies) {
-            const Slot slot = target.slots.pop_front(queue.core.records());
-            if (!queue.core.admit(slot, effects_)) {
-                using Judging = detail::Judging<Msg, Platform>;
-                Judging::tell_left(topic_.broker, *body, Told::pending, Cause::none, after);
-                if (body->drop()) { after.doom(*body); }
-                continue;
-            }
-            queue.share(slot, *body);
-            static_cast<void>(detail::accept(queue, slot, options_, booking_.needs,
-                                             linking ? &*linking : nullptr, &target.key, now,
-                                             effects_));
-            if (!queue.holds_bodies) { queue.drop(queue.bodies[slot], after); }
-        }
+        appending_.append(target, bodies, linking ? &*linking : nullptr,
+                          queue.done_until(moment_.now), effects_, after);
         queue.conclude(moment_, effects_, after);
     }
 
@@ -220,6 +213,8 @@ private:
     const PublishOptions& options_;
     const StopToken& stop_;
     Booking booking_;
+    const Appending<Msg, Platform> appending_;
+    std::string value_;  // of `dedup`, given up to the topic
     Moment moment_;
     Effects effects_;
 };

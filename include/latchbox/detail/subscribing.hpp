@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "latchbox/detail/fetching.hpp"
 #include "latchbox/detail/naming.hpp"
 #include "latchbox/detail/option_checks.hpp"
 #include "latchbox/detail/reserving.hpp"
@@ -84,12 +85,7 @@ public:
         }
         if (ends) { return Naming::end(broker, queue); }
         if (broker.is_closed()) { return; }
-        Effects effects;
-        Aftermath<Msg, Platform> after;
-        const Moment moment = queue.enter();
-        queue.end_fetchers_of(member, after);
-        queue.conclude(moment, effects, after);
-        queue.act_on(after);
+        Fetching<Msg, Platform>::end(queue, member);
     }
 
     // Gives a new queue what all matching topics retain, before what is published from then on. All

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "latchbox/clock.hpp"
+#include "latchbox/detail/alarms.hpp"
 #include "latchbox/detail/lock.hpp"
 #include "latchbox/detail/reference.hpp"
 #include "latchbox/detail/slot_heap.hpp"
@@ -46,8 +47,8 @@ struct QueueDue {
 // The time of one broker: what its clock says, when something is next due in any queue, and who
 // sleeps until then.
 //
-// next_due   A lower bound of what is due next in any queue. Lowered by whoever makes something due
-//            earlier; raised only by `first_due`, when all that was due is done.
+// next_due   A lower bound of what is due next in any queue, and of when an alarm rings. Lowered by
+//            whoever makes something due earlier; raised when all that was due is done.
 // sleepers   All threads that wait in calls, newest first. Whoever lies down last is the keeper: it
 //            wakes for next_due too. When it gets up, the next newest takes over, and is woken only
 //            if it would sleep past next_due: it kept the time once and has planned for it. So
@@ -83,6 +84,10 @@ public:
         const bool behind =
             seen.latest.since_epoch().count() < seen_.load(std::memory_order_relaxed);
         return behind ? now() : Moment{seen.earliest, seen.latest};
+    }
+    // The latest that was read: it is not earlier.
+    [[nodiscard]] Instant seen() const noexcept {
+        return Instant{Duration::nanoseconds(seen_.load(std::memory_order_relaxed))};
     }
     [[nodiscard]] bool is_due(Instant at) const noexcept {
         return next_due_.load(std::memory_order_acquire) <= at.since_epoch().count();
@@ -132,10 +137,29 @@ public:
         if (due_.contains(number)) { due_.remove(number); }
         if (due.at.is_never()) { return; }
         due_.insert({due, queues_[number]->number()}, number);
-        if (due.at.since_epoch().count() < next_due_.load(std::memory_order_relaxed)) {
-            next_due_.store(due.at.since_epoch().count(), std::memory_order_release);
-            if (newest_ != nullptr && due.at < newest_->planned) { rouse_locked(*newest_); }
-        }
+        lower(due.at);
+    }
+    // Rings when `at` has come, unless it is cancelled before.
+    void set(Alarm& alarm, Instant at) noexcept {
+        Lock lock{mutex_};
+        alarms_.set(alarm, at);
+        lower(at);
+    }
+    // Whether it was set.
+    bool cancel(Alarm& alarm) noexcept {
+        Lock lock{mutex_};
+        return alarms_.cancel(alarm);
+    }
+    // Those that are to ring by `now`, a chain; each is held for having been set.
+    [[nodiscard]] Alarm* ringing(Instant now) noexcept {
+        Lock lock{mutex_};
+        Alarm* const first = alarms_.take(now);
+        raise();
+        return first;
+    }
+    [[nodiscard]] Instant next_alarm() noexcept {
+        Lock lock{mutex_};
+        return alarms_.next();
     }
 
     // Which queue is first to do something by `now`, and the limit before which it may go on
@@ -147,11 +171,8 @@ public:
     };
     [[nodiscard]] Turn first_due(Instant now) noexcept {
         Lock lock{mutex_};
-        const bool nothing = due_.empty() || now < due_.front().key.due.at;
-        if (nothing) {
-            next_due_.store(
-                (due_.empty() ? Instant::never() : due_.front().key.due.at).since_epoch().count(),
-                std::memory_order_release);
+        if (due_.empty() || now < due_.front().key.due.at) {
+            raise();
             return {};
         }
         const Due end = Due::last_at(now);
@@ -224,6 +245,17 @@ public:
     }
 
 private:
+    void lower(Instant due) noexcept LATCHBOX_REQUIRES(mutex_) {
+        if (next_due() <= due) { return; }
+        next_due_.store(due.since_epoch().count(), std::memory_order_release);
+        if (newest_ != nullptr && due < newest_->planned) { rouse_locked(*newest_); }
+    }
+    // All is done in the queues that was due.
+    void raise() noexcept LATCHBOX_REQUIRES(mutex_) {
+        const Instant queues = due_.empty() ? Instant::never() : due_.front().key.due.at;
+        next_due_.store(earlier(queues, alarms_.next()).since_epoch().count(),
+                        std::memory_order_release);
+    }
     // Under the clock's lock. Holding ours while it looks whom to wake, so that nobody is between
     // his last look and his sleep. [4.9]
     void clock_moved(Instant now) noexcept override {
@@ -269,6 +301,7 @@ private:
     SlotHeap<QueueDue> due_ LATCHBOX_GUARDED_BY(mutex_);  // of queues, by their numbers
     std::vector<Queue*> queues_ LATCHBOX_GUARDED_BY(mutex_);
     std::vector<std::uint32_t> free_ LATCHBOX_GUARDED_BY(mutex_);
+    Alarms alarms_ LATCHBOX_GUARDED_BY(mutex_);
     Sleep<Platform>* newest_ LATCHBOX_GUARDED_BY(mutex_) = nullptr;
     std::uint64_t moves_ LATCHBOX_GUARDED_BY(mutex_) = 0;
     std::size_t waiting_ LATCHBOX_GUARDED_BY(mutex_) = 0;

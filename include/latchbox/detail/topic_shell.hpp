@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "latchbox/detail/dedup_window.hpp"
 #include "latchbox/detail/passages.hpp"
 #include "latchbox/detail/queue_shell.hpp"
 #include "latchbox/detail/shelf.hpp"
@@ -53,11 +54,30 @@ public:
         return users_.load(std::memory_order_acquire) != 0;
     }
 
+    // The message that stands for all that are published with this value now, or nullptr: it has
+    // neither failed nor died, as far as that is remembered. [7.1]
+    [[nodiscard]] const DedupWindow::Named* first_with(std::string_view value, Instant now) noexcept
+        LATCHBOX_REQUIRES(mutex) {
+        const DedupWindow::Named* const first = values.find(value, now);
+        if (first == nullptr) { return nullptr; }
+        Lock lock{broker.shelf.mutex};
+        return broker.shelf.stands(*first) ? first : nullptr;
+    }
+    // Whether it remembers a value until after `now`. Under the lock of names.
+    [[nodiscard]] bool remembers(Instant now) noexcept {
+        Lock lock{mutex};
+        return now < values.until();
+    }
+
     typename Platform::Mutex mutex;
     TopicOptions options LATCHBOX_GUARDED_BY(mutex);
     std::uint64_t published LATCHBOX_GUARDED_BY(mutex) = 0;
     std::uint64_t discarded LATCHBOX_GUARDED_BY(mutex) = 0;
     std::uint64_t refused LATCHBOX_GUARDED_BY(mutex) = 0;
+    std::uint64_t deduplicated LATCHBOX_GUARDED_BY(mutex) = 0;
+    DedupWindow values LATCHBOX_GUARDED_BY(mutex);
+    // Changes with these, before any queue gets a message that stands for one.
+    typename Platform::template Atomic<std::uint32_t> values_used{0};
 
     typename Shelf<Msg, Platform>::Retention retention;  // guarded by the shelf's mutex
 

@@ -18,7 +18,8 @@ namespace detail {
 
 // Who subscribed to what, and which topics there are: a subject is here while somebody holds its
 // topic (a handle, or a message on the shelf), for ever if it was given options, and else for a
-// while yet, so that publishing to one subject again and again looks it up once each time. [6.7]
+// while yet, so that publishing to one subject again and again looks it up once each time, and for
+// as long as it remembers `dedup` values. [6.7] [7.1]
 // Under the broker's lock of names, but for `generation`.
 template <class Msg, class Platform> class Topics {
 public:
@@ -83,19 +84,24 @@ public:
         topic.hold();
         return &topic;
     }
-    // Nobody holds it any more. Returns one to be forgotten and deleted, if there are too many of
-    // those, its place in `node`.
-    [[nodiscard]] Topic* rest(Topic& topic, BySubject& node) noexcept {
+    // Nobody holds it any more. Where too many rest, one or two that rest the longest are given
+    // back to be forgotten, as a chain through `older`, their places in `nodes`; but not those that
+    // remember a value at `now`, which it is at least.
+    [[nodiscard]] Topic* rest(Topic& topic, Instant now, BySubject& nodes) noexcept {
         if (topic.has_options) { return nullptr; }
-        topic.older = newest_;
-        topic.newer = nullptr;
-        (newest_ != nullptr ? newest_->newer : oldest_) = &topic;
-        newest_ = &topic;
-        if (++resting_ <= most_resting) { return nullptr; }
-        Topic& oldest = *oldest_;
-        get_up(oldest);
-        node.insert(by_subject_.extract(oldest.subject));
-        return &oldest;
+        lie_down(topic);
+        Topic* forgotten = nullptr;
+        for (int tries = 0; tries < 2 && resting_ > most_resting; ++tries) {
+            Topic& oldest = *oldest_;
+            get_up(oldest);
+            if (oldest.remembers(now)) {
+                lie_down(oldest);
+            } else {
+                nodes.insert(by_subject_.extract(oldest.subject));
+                oldest.older = std::exchange(forgotten, &oldest);
+            }
+        }
+        return forgotten;
     }
     // Calls `act(topic)` for each.
     template <class Act> void for_each(Act&& act) {
@@ -111,6 +117,13 @@ public:
 private:
     static constexpr std::size_t most_resting = 256;
 
+    void lie_down(Topic& topic) noexcept {
+        topic.older = newest_;
+        topic.newer = nullptr;
+        (newest_ != nullptr ? newest_->newer : oldest_) = &topic;
+        newest_ = &topic;
+        ++resting_;
+    }
     void get_up(Topic& topic) noexcept {
         if (topic.has_options) { return; }
         (topic.newer != nullptr ? topic.newer->older : newest_) = topic.older;

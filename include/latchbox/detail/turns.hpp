@@ -45,6 +45,11 @@ public:
             // Leases count from when they are granted, however long this takes.
             if (caused && !broker.is_closed()) { now = broker.time.now().now; }
         }
+        // Then those who wait no longer than that; what they do may come back here.
+        for (Alarm* alarm = broker.time.ringing(now); alarm != nullptr;) {
+            const Reference<Alarm> one{std::exchange(alarm, alarm->next)};
+            one->ring();
+        }
     }
 
 private:

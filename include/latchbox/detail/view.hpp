@@ -39,8 +39,8 @@ public:
     // Nobody else sees the body; once all is done that is due, if that is what keeps it.
     [[nodiscard]] bool is_alone() const noexcept {
         if (cell_->body_seen_by_one_handle()) { return true; }
-        if (cell_->shared() == nullptr || shell_->broker->is_closed()) { return false; }
-        shell_->broker->shelf.age_out(shell_->broker->arrive(true).now);
+        if (cell_->shared() == nullptr) { return false; }
+        shell_->broker->catch_up();
         return cell_->body_seen_by_one_handle();
     }
     // Of a copy of a topic's message; else empty.

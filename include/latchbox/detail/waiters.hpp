@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "latchbox/detail/ensure.hpp"
 #include "latchbox/detail/feed.hpp"
@@ -14,6 +15,10 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
+// What was waited for may have become something else: the call has to look. No error that users
+// know.
+inline constexpr Errc look_again = static_cast<Errc>(0xff);
+
 // A lease as it was granted.
 struct Grant {
     Slot slot = none;
@@ -24,12 +29,16 @@ struct Grant {
     Instant deadline;
 };
 
-// One call that waits at a queue: for a message, or for room. Lives on the stack of its thread.
+// One call that waits at a queue: for a message, or for room. Lives on the stack of its thread, if
+// it has one.
 // Guarded by the queue's mutex while it stands in line; its own once it was told the end.
 template <class Platform> struct Waiter {
     Sleep<Platform> sleep;
+    void (*told)(Waiter&) noexcept = nullptr;      // instead of a thread that sleeps
     const Membership<Platform>* member = nullptr;  // by which handle of a subscription it fetches
     std::size_t wanted = 1;                        // places, of a publisher
+    const void* to = nullptr;                      // the queue or topic he publishes to
+    std::string_view value = {};                   // with this `dedup` value
     bool in_line = false;
     Errc ending = Errc{};  // how it ended; none: it was served
     Grant grant;           // what was leased to it

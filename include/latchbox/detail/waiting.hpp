@@ -33,6 +33,14 @@ void sleep_until_told(Broker& broker, Sleep<Platform>& sleep,
     }
 }
 
+// One more stands in `line` of `shell`, whose lock is held. A fetch can be served without memory.
+template <class Msg, class Platform>
+void enter_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
+                Waiter<Platform>& waiter) noexcept LATCHBOX_REQUIRES(shell.mutex) {
+    line.push_back(waiter);
+    if (&line == &shell.fetchers) { shell.core.promise_histories(1); }
+}
+
 // Stands in `line` of `shell`, whose lock is held and which concludes, until served (`Errc{}`),
 // late, stopped or closed. Returns without the lock. The moment is exact.
 //
@@ -44,8 +52,7 @@ Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
                   const Moment& moment, Effects& effects) noexcept LATCHBOX_RELEASE(shell.mutex) {
     auto& broker = *shell.broker;
     const bool fetches = &line == &shell.fetchers;
-    line.push_back(waiter);
-    if (fetches) { shell.core.promise_histories(1); }
+    enter_line(shell, line, waiter);
     broker.time.begin_wait();
     shell.finish(moment, effects);
     sleep_until_told(broker, waiter.sleep, stop, moment.now, [&](bool stopped) noexcept {

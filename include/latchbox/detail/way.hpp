@@ -58,10 +58,10 @@ public:
         return passage_->generation != topic_.broker.topics.generation();
     }
     // Finds the queues as they are now, in the order in which they were made, if they may be others
-    // than before; nothing is reserved. None once closed, as they may be gone. May throw
-    // std::bad_alloc.
-    void find() {
-        if (!is_stale()) { return; }
+    // than before; nothing is reserved. None once closed, as they may be gone. Whether it
+    // had to look. May throw std::bad_alloc.
+    bool find() {
+        if (!is_stale()) { return false; }
         passage_->generation = 0;
         std::vector<Reference<Shell>> found;
         found.reserve(targets().size() + 8);
@@ -69,7 +69,7 @@ public:
             found.clear();
             count = 0;
             Lock lock{topic_.broker.names};
-            if (topic_.broker.is_closed()) { return; }
+            if (topic_.broker.is_closed()) { return true; }
             topic_.broker.topics.match(topic_.subject, [&](const auto& one) {
                 if (count++ < found.capacity()) {
                     found.push_back(Reference<Shell>::to(*one.queue));
@@ -89,6 +89,7 @@ public:
         passage_->targets.reserve(found.size());
         while (!order.empty()) { passage_->targets.push_back({std::move(found[order.pop()])}); }
         passage_->generation = generation;
+        return true;
     }
 
     // One more target is reserved; it holds what it needs until `redeem`.

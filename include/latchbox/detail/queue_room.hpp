@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// SPDX-FileCopyrightText: the latchbox authors
+#pragma once
+
+#include "latchbox/detail/queue_core.hpp"
+
+// The memory of a QueueCore: what is lacking for a call, made outside every lock, and taken over.
+namespace latchbox {
+inline namespace v0 {
+namespace detail {
+
+inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
+    Growth growth;
+    growth.records.resize(shortage.records);
+    growth.histories.resize(shortage.histories);
+    if (shortage.histories != 0) {
+        growth.deadlines = Deadlines::make(shortage.histories);
+        growth.ready = ReadyOrder::make(shortage.histories);
+        if (options_.overflow == Overflow::drop_oldest) {
+            growth.evictable = SlotHeap<Place>::make(shortage.histories);
+        }
+    }
+    growth.lines = KeyLines::make(shortage.lines);
+    growth.outcomes = Issued::make(shortage.outcomes);
+    growth.values = DedupWindow::make(shortage.values);
+    return growth;
+}
+
+inline QueueCore::Shortage QueueCore::of_histories(std::size_t wanted) const noexcept {
+    if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
+    return {.histories = grown(table_.histories.size() + wanted)};
+}
+
+inline QueueCore::Shortage QueueCore::of_lines() const noexcept {
+    if (lines_.has_room(1 + promised_lines_)) { return {}; }
+    return {.lines = grown(lines_.room() + promised_lines_)};
+}
+
+inline QueueCore::Shortage QueueCore::of_outcomes(std::size_t wanted) const noexcept {
+    if (issued_.has_room(fresh_ + wanted)) { return {}; }
+    return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
+}
+
+inline QueueCore::Shortage QueueCore::of_values() const noexcept {
+    if (values_.has_room(1 + promised_values_)) { return {}; }
+    return {.values = values_.wanted(1 + promised_values_)};
+}
+
+inline void QueueCore::adopt(Growth& growth) noexcept {
+    Table::adopt(table_.records, growth.records);
+    Table::adopt(table_.histories, growth.histories);
+    deadlines_.adopt(growth.deadlines);
+    ready_.adopt(growth.ready);
+    evictable_.adopt(growth.evictable);
+    lines_.adopt(growth.lines);
+    issued_.adopt(growth.outcomes);
+    values_.adopt(growth.values);
+}
+
+}  // namespace detail
+}  // namespace v0
+}  // namespace latchbox
