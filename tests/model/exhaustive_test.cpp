@@ -30,6 +30,7 @@ namespace {
 using latchbox::Duration;
 using latchbox::Instant;
 using latchbox::detail::Deadlines;
+using latchbox::detail::DedupWindow;
 using latchbox::detail::Effects;
 using latchbox::detail::History;
 using latchbox::detail::QueueCore;
@@ -49,11 +50,16 @@ struct DeadlinesMember {
     using Type = Deadlines QueueCore::*;
     friend Type member(DeadlinesMember);
 };
+struct ValuesMember {
+    using Type = DedupWindow QueueCore::*;
+    friend Type member(ValuesMember);
+};
 template <class Tag, typename Tag::Type pointer> struct Open {
     friend typename Tag::Type member(Tag) { return pointer; }
 };
 template struct Open<ReadyMember, &QueueCore::ready_>;
 template struct Open<DeadlinesMember, &QueueCore::deadlines_>;
+template struct Open<ValuesMember, &QueueCore::values_>;
 
 struct Bounds {
     const char* name;
@@ -61,7 +67,8 @@ struct Bounds {
     std::uint32_t deliveries;          // out at once: so many consumers
     std::uint32_t failures_that_tell;  // more of them change nothing any more
     std::vector<latchbox::PublishOptions> publishes;
-    std::size_t batch = 0;  // also publish so many at once
+    std::size_t batch = 0;   // also publish so many at once
+    std::size_t values = 0;  // remembered; 0: none is used
 };
 
 struct Receipt {
@@ -128,6 +135,12 @@ public:
         for (const auto& shortage :
              {start.core.of_records(), start.core.of_histories(1), start.core.of_outcomes(16)}) {
             QueueCore::Growth growth = start.core.make(shortage);
+            start.core.adopt(growth);
+        }
+        if (bounds_.values != 0) {
+            start.core.*member(ValuesMember{}) = DedupWindow{bounds_.values};
+            start.model.remember_values(bounds_.values);
+            QueueCore::Growth growth = start.core.make(start.core.of_values());
             start.core.adopt(growth);
         }
         visit(std::move(start));
@@ -246,7 +259,14 @@ private:
     }
     void publish(Node& node, std::size_t which, std::size_t count, Effects& effects) {
         const latchbox::PublishOptions& wish = bounds_.publishes[which];
+        const Instant now = instant(node.model.now());
         const auto expected = node.model.publish(0, std::vector<std::uint64_t>(count, 1), wish);
+        if (const DedupWindow::Named* first = node.core.first_with(wish.dedup, now)) {
+            node.core.repeat();
+            if (!expect(expected.error == model::fine, "a repeat was refused [7.1]")) { return; }
+            expect(node.numbers[expected.value.front()] == first->number, "of another message");
+            return;
+        }
         if (!node.core.has_room(count)) {
             node.core.refuse(count);
             expect(expected.error == model::Errc::full, "refused, though there is room");
@@ -257,8 +277,10 @@ private:
         vacate(node.core, effects);
         for (const Slot slot : reserve(node.core, count)) {
             const latchbox::detail::Wishes wishes{wish.priority, wish.delay, wish.expires_in};
-            node.numbers.push_back(
-                node.core.accept(slot, wishes, instant(node.model.now()), effects));
+            node.numbers.push_back(node.core.accept(slot, wishes, now, effects));
+            if (wish.dedup.empty()) { continue; }
+            std::string value{wish.dedup};
+            node.core.stand_for(value, node.numbers.back(), slot);
         }
         // Numbers are drawn upwards, for ids as for places.
         const std::size_t last = node.numbers.size() - 1;
@@ -409,6 +431,15 @@ private:
             }
             if (held) { check_message(node.core, slot, expected); }
         }
+        for (const latchbox::PublishOptions& wish : bounds_.publishes) {
+            const std::size_t first = node.model.stands_for(0, wish.dedup);
+            const DedupWindow::Named* const found =
+                node.core.first_with(wish.dedup, instant(node.model.now()));
+            expect((first == model::none) == (found == nullptr), "who stands for a value [7.1]");
+            if (first == model::none || found == nullptr) { continue; }
+            expect(found->number == node.numbers[first], "another stands for a value [7.1]");
+        }
+        expect((node.core.*member(ValuesMember{})).sound(), "values: ring and chains");
         std::vector<std::size_t> dead = node.model.dead_letters(0);
         std::size_t at = 0;
         for (Slot slot = node.core.first_dead(); slot != latchbox::detail::none;
@@ -614,6 +645,10 @@ private:
         }
         for (const Slot slot : held) { describe(node, held, slot, text); }
         text += '/';
+        for (const model::Value& value : node.model.queue_at(0).values) {
+            describe(node, held, value, text);
+        }
+        text += '/';
         for (Slot slot = core.first_dead(); slot != latchbox::detail::none;
              slot = core.next_listed(slot)) {
             text += static_cast<char>(rank(core, held, core.record(slot).place));
@@ -651,6 +686,27 @@ private:
         add(lesser(history.failures, bounds_.failures_that_tell));
         add(record.state != CoreState::ready ? relative(node, history.at) : 0);
         add(relative(node, history.expires));
+    }
+    // Who stands for it, and how that ended.
+    static void describe(const Node& node, const std::vector<Slot>& held, const model::Value& value,
+                         std::string& text) {
+        if (value.until <= node.model.now()) { return; }
+        const Slot slot = slot_of(node, value.number);
+        std::size_t whose = 0;
+        while (whose < held.size() && held[whose] != slot) { ++whose; }
+        text += value.text;
+        text += static_cast<char>(relative(node, instant(value.until)));
+        if (whose < held.size()) {
+            text += static_cast<char>(whose);
+            return;
+        }
+        // Whoever fails later makes those before him forgotten.
+        const bool well = node.model.stands_for(0, value.text) == value.number;
+        std::size_t before = 0;
+        for (const Slot other : held) {
+            before += node.core.record(other).number < node.numbers[value.number] ? 1U : 0U;
+        }
+        text += static_cast<char>(well ? 100 + before : 99);
     }
     static std::size_t rank(const QueueCore& core, const std::vector<Slot>& held,
                             std::uint64_t place) {
@@ -757,6 +813,33 @@ TEST_CASE("every state of a queue that may hold no dead letter, leases endless [
             .deliveries = 3,
             .failures_that_tell = 2,
             .publishes = {{}, {.delay = Duration::never()}, {.priority = 9}}});
+}
+
+TEST_CASE("every state of a queue that tells values apart [7.1]") {
+    search({.name = "values",
+            .options = {.lease = tick * 2,
+                        .capacity = 2,
+                        .overflow = latchbox::Overflow::drop_oldest,
+                        .max_failures = 1,
+                        .dedup_window = tick * 3},
+            .deliveries = 2,
+            .failures_that_tell = 1,
+            .publishes = {{.dedup = "d"}, {.dedup = "e"}},
+            .values = 2});
+}
+
+TEST_CASE("every state of a queue that remembers one value and no outcome [5.2] [7.1]") {
+    search({.name = "one value",
+            .options = {.lease = tick * 2,
+                        .capacity = 2,
+                        .max_failures = 1,
+                        .dead_capacity = 1,
+                        .dedup_window = tick * 2,
+                        .outcome_memory = 0},
+            .deliveries = 2,
+            .failures_that_tell = 1,
+            .publishes = {{.expires_in = tick * 2}, {.dedup = "d"}, {.priority = 1, .dedup = "e"}},
+            .values = 1});
 }
 
 TEST_CASE("every state of a queue of four messages [4.1] [4.4] [4.6]") {

@@ -43,6 +43,21 @@ struct Figures {
     std::uint64_t aged_out = 0;
     std::uint64_t left_behind = 0;  // copies, when their subscription ended
     std::uint64_t posts_failed = 0;
+    std::uint64_t repeats = 0;       // of a value, that added nothing
+    std::uint64_t values_again = 0;  // accepted, though the queue had met the value before
+    std::uint64_t repeated_posts = 0;
+    std::uint64_t commits = 0;  // that settled or published something
+    std::uint64_t commits_refused = 0;
+    std::uint64_t commits_retried = 0;  // with success, after they had been refused
+    std::uint64_t commits_full = 0;     // of those refused
+    std::uint64_t commits_lost = 0;     // for a lease that was over
+    std::uint64_t settled_by_commits = 0;
+    std::uint64_t published_by_commits = 0;
+    std::uint64_t transactions_dropped = 0;  // with something in them
+    std::uint64_t acks_and_publishes = 0;
+    std::uint64_t forwards = 0;
+    std::uint64_t drains = 0;
+    std::uint64_t steps_of_drains = 0;
 };
 
 inline void add(Figures& sum, const Figures& more) {
@@ -80,6 +95,21 @@ inline void add(Figures& sum, const Figures& more) {
     sum.aged_out += more.aged_out;
     sum.left_behind += more.left_behind;
     sum.posts_failed += more.posts_failed;
+    sum.repeats += more.repeats;
+    sum.values_again += more.values_again;
+    sum.repeated_posts += more.repeated_posts;
+    sum.commits += more.commits;
+    sum.commits_refused += more.commits_refused;
+    sum.commits_retried += more.commits_retried;
+    sum.commits_full += more.commits_full;
+    sum.commits_lost += more.commits_lost;
+    sum.settled_by_commits += more.settled_by_commits;
+    sum.published_by_commits += more.published_by_commits;
+    sum.transactions_dropped += more.transactions_dropped;
+    sum.acks_and_publishes += more.acks_and_publishes;
+    sum.forwards += more.forwards;
+    sum.drains += more.drains;
+    sum.steps_of_drains += more.steps_of_drains;
 }
 
 }  // namespace model

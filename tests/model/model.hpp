@@ -144,6 +144,13 @@ struct Gate {
     std::string text = {};
 };
 
+/// A value to tell messages apart by, as it was published with one.
+struct Value {
+    std::string text;
+    std::size_t number = none;  // of the message, or of the post
+    Ticks until = 0;            // as the window was then
+};
+
 struct Queue {
     std::string name;
     latchbox::QueueOptions options;
@@ -155,6 +162,8 @@ struct Queue {
     std::uint64_t replayed = 0;              // copies, so far
     std::size_t handles = 0;                 // of a subscription, that have not left
     std::vector<std::size_t> failures = {};  // that are remembered, oldest first
+    std::vector<Value> values = {};          // in the order of their last use
+    std::uint64_t values_again = 0;          // accepted, though there was one like it
     std::uint64_t forgotten = 0;             // up to this number nothing is known of who is gone
     std::uint64_t next_number = 1;
     std::uint64_t next_death = 0;
@@ -173,10 +182,23 @@ class Broker {
 public:
     explicit Broker(Mistake mistake = Mistake::nothing) : mistake_{mistake} {}
 
+    /// No more of them than so many.
+    void remember_values(std::size_t bound) { most_values_ = bound; }
+
     // -- time ------------------------------------------------------------------------------------
 
     [[nodiscard]] Ticks now() const { return now_; }
     [[nodiscard]] bool closed() const { return closed_; }
+    /// From here on publishes are refused, but for those of a commit that settles something.
+    void begin_drain() { draining_ = true; }
+    [[nodiscard]] bool refuses_publishes() const {
+        return closed_ || (draining_ && mistake_ != Mistake::draining_accepts_publishes);
+    }
+    /// Nothing is left but dead letters.
+    [[nodiscard]] bool is_drained() const {
+        const latchbox::QueueStats s = stats().messages;
+        return s.held() == s.dead;
+    }
 
     /// Everything due until `instant` happens, each at its own instant, over all queues.
     void move_to(Ticks instant) {
@@ -285,14 +307,26 @@ public:
                                              const latchbox::PublishOptions& options,
                                              bool stop_requested = false) {
         if (stop_requested) { return {Errc::cancelled}; }
-        if (is_closed(q)) { return {Errc::closed}; }
-        if (!usable(options) || options.retain_for) { return {Errc::invalid_option}; }
+        if (is_closed(q) || refuses_publishes()) { return {Errc::closed}; }
+        if (!usable(options) || options.retain_for || is_odd_batch(options, bodies.size())) {
+            return {Errc::invalid_option};
+        }
+        const std::size_t first = bodies.empty() ? none : stands_for(q, options.dedup);
+        const bool hasty = first != none && mistake_ == Mistake::repeat_comes_before_parents;
         const auto parents = look_up(options.parents);
-        if (parents.error != fine) { return {parents.error}; }
+        if (parents.error != fine && !hasty) { return {parents.error}; }
+        if (first != none && mistake_ != Mistake::repeat_needs_room) {
+            return {fine, {repeat(q, first)}};
+        }
         Message like_all = draft(parents.value, options);  // of this call
         const Judgement judgement = judge(like_all);
         const Errc room = make_room(q, bodies.size());
+        if (room != fine && mistake_ == Mistake::refused_publish_keeps_its_value &&
+            !messages_.empty()) {
+            keep_value(q, options.dedup, messages_.size() - 1);
+        }
         if (room != fine) { return {room}; }
+        if (first != none) { return {fine, {repeat(q, first)}}; }
         Answer<std::vector<std::size_t>> answer;
         for (const std::uint64_t body : bodies) {
             answer.value.push_back(messages_.size());
@@ -303,10 +337,20 @@ public:
             draw_place(m);
             m.number = m.place;
             ++queues_[q].events.accepted;
+            keep_value(q, options.dedup, answer.value.back());
             arrive(m, judgement);
         }
         tell_children();
         return answer;
+    }
+    /// The message of this queue that a repeat of the value would be, at this instant.
+    [[nodiscard]] std::size_t stands_for(std::size_t q, std::string_view text) const {
+        for (const Queue& other : queues_) {
+            if (mistake_ != Mistake::value_is_one_in_all_queues) { break; }
+            const std::size_t found = stands_for(other.values, text, Named::message);
+            if (found != none) { return found; }
+        }
+        return stands_for(queues_[q].values, text, Named::message);
     }
     /// The broker has drawn this id for it.
     void learn_id(const Named& whose, const MessageId& id) {
@@ -861,6 +905,84 @@ protected:
         return a.place < b.place;
     }
 
+    // -- values ----------------------------------------------------------------------------------
+
+    [[nodiscard]] bool is_odd_batch(const latchbox::PublishOptions& options,
+                                    std::size_t count) const {
+        return count > 1 && !options.dedup.empty() && mistake_ != Mistake::batch_may_have_a_value;
+    }
+    // How many were forgotten for it. Of one text the last is kept.
+    std::uint64_t keep_value(std::vector<Value>& values, std::string_view text, std::size_t number,
+                             Ticks window) const {
+        if (text.empty() || window == 0) { return 0; }
+        Ticks until = after(now_, window);
+        if (mistake_ == Mistake::dedup_window_one_tick_longer) { until = after(until, 1); }
+        for (const Value& value : values) {
+            const bool same = mistake_ == Mistake::dedup_window_is_that_of_the_value;
+            if (same && value.text == text) { until = value.until; }
+        }
+        if (mistake_ != Mistake::redriven_one_takes_its_value_back) {
+            std::erase_if(values, [text](const Value& value) { return value.text == text; });
+        }
+        values.push_back({std::string{text}, number, until});
+        std::size_t first = 0;
+        while (first < values.size() && values[first].until <= now_) { ++first; }
+        if (values.size() - first <= most_values_) { return 0; }
+        values.erase(values.begin() + static_cast<std::ptrdiff_t>(first));
+        return 1;
+    }
+    void keep_value(std::size_t q, std::string_view text, std::size_t message) {
+        Queue& queue = queues_[q];
+        for (const Value& value : queue.values) {
+            queue.values_again += value.text == text ? 1U : 0U;
+        }
+        queue.events.dedup_forgotten +=
+            keep_value(queue.values, text, message, queue.options.dedup_window.count());
+    }
+    // Who came last with it, unless that is too long ago or came to a bad end.
+    [[nodiscard]] std::size_t stands_for(const std::vector<Value>& values, std::string_view text,
+                                         Named::Kind kind) const {
+        const bool oldest = mistake_ == Mistake::redriven_one_takes_its_value_back;
+        std::size_t found = none;
+        for (const Value& value : values) {
+            if (text.empty() || value.text != text || (oldest && found != none)) { continue; }
+            const bool does = now_ < value.until && is_well({kind, value.number});
+            found = does ? value.number : none;
+        }
+        return found;
+    }
+    [[nodiscard]] bool is_well(const Named& whose) const {
+        const bool is_message = whose.kind == Named::message;
+        if (is_message && mistake_ == Mistake::redriven_one_lost_its_value &&
+            messages_[whose.number].redriven) {
+            return false;
+        }
+        if (is_forgotten(whose)) {
+            return mistake_ == Mistake::repeat_of_a_forgotten_one_is_dropped;
+        }
+        switch (fate(whose)) {
+            case LatchState::pending: return true;
+            case LatchState::completed:
+                return !is_message || mistake_ != Mistake::repeat_of_a_completed_one_is_new;
+            case LatchState::dead:
+                return mistake_ == (is_message ? Mistake::repeat_of_a_dead_one_is_dropped
+                                               : Mistake::repeat_of_a_dead_copy_is_dropped);
+            case LatchState::failed: break;
+        }
+        return mistake_ == Mistake::repeat_of_a_failed_one_is_dropped;
+    }
+    std::size_t repeat(std::size_t q, std::size_t first) {
+        latchbox::QueueStats& events = queues_[q].events;
+        ++events.deduplicated;
+        if (mistake_ == Mistake::repeat_is_counted_as_accepted) { ++events.accepted; }
+        for (Value& value : queues_[q].values) {
+            const bool again = mistake_ == Mistake::dedup_window_starts_again_with_each_repeat;
+            const Ticks window = queues_[q].options.dedup_window.count();
+            if (again && value.number == first) { value.until = after(now_, window); }
+        }
+        return first;
+    }
+
     void count_hand_out(Message& m) {
         latchbox::QueueStats& events = queues_[m.queue].events;
         ++events.delivered;
@@ -1220,13 +1342,28 @@ protected:
         advance_line(m);
     }
     void changed(const Message& m) {
+        if (holds_back_) { return held_back_.push_back(number_of(m)); }
         if (m.post == none) { return change({Named::message, number_of(m)}); }
         const bool gone = m.state == State::gone;
         std::erase(turned_, m.post);
         (gone ? left_ : turned_).push_back(m.post);
     }
+    // What happened at one instant in several queues is told queue by queue, in the order in which
+    // they were made, each with all that follows from it.
+    void hold_back() { holds_back_ = true; }
+    void tell_held_back() {
+        holds_back_ = false;
+        const std::vector<std::size_t> all = std::exchange(held_back_, {});
+        for (std::size_t q = 0; q < queues_.size(); ++q) {
+            for (const std::size_t m : all) {
+                if (messages_[m].queue == q) { changed(messages_[m]); }
+            }
+            tell_children();
+        }
+    }
     // The copies of one queue that died or were redriven come before those that left.
     void tell_posts() {
+        if (holds_back_) { return; }
         turned_.insert(turned_.end(), left_.begin(), left_.end());
         left_.clear();
         for (const std::size_t p : std::exchange(turned_, {})) {
@@ -1453,6 +1590,7 @@ protected:
     Ticks now_ = 0;
     bool time_acts_ = false;
     bool closed_ = false;
+    bool draining_ = false;
     std::vector<Queue> queues_;
     std::vector<Message> messages_;
     std::vector<Lease> leases_;
@@ -1462,7 +1600,10 @@ protected:
     std::vector<Change> changed_;
     std::vector<std::size_t> turned_;  // posts of which a copy died, or was redriven
     std::vector<std::size_t> left_;    // and of which one left
+    bool holds_back_ = false;
+    std::vector<std::size_t> held_back_;  // messages that changed
     std::uint64_t next_since_ = 0;
+    std::size_t most_values_ = 65'536;
 };
 
 }  // namespace model

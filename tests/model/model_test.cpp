@@ -22,7 +22,7 @@
 #include <doctest/doctest.h>
 
 #include "latchbox/latchbox.hpp"
-#include "model/topics_script.hpp"
+#include "model/transactions_script.hpp"
 #include "support/choices.hpp"
 
 namespace {
@@ -59,7 +59,7 @@ Outcome run_script(support::Choices& choices, const model::Setting& setting = {}
     running = &choices;
     Outcome outcome;
     try {
-        model::TopicsScript<Platform> script{choices, setting};
+        model::TransactionsScript<Platform> script{choices, setting};
         outcome.difference = script.run(steps);
         outcome.log = script.log();
         outcome.figures = script.figures();
@@ -146,17 +146,27 @@ template <class Platform> void run_scripts(std::uint64_t scripts, model::Figures
 }
 
 // How many scripts it takes to find that the model is wrong; 0 if they do not suffice.
+template <class Platform>
 std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
                               support::Trace& found) {
     for (std::uint64_t i = 0; i < scripts; ++i) {
         support::Seeded choices{seed_of_this_run() + i};
-        if (run_script<latchbox::SingleThread>(choices, {.mistake = mistake}).difference.empty()) {
-            continue;
-        }
+        if (run_script<Platform>(choices, {.mistake = mistake}).difference.empty()) { continue; }
         found = choices.trace();
         return i + 1;
     }
     return 0;
+}
+
+// Who cannot wait has no queue that lets wait, and cannot drain either.
+bool needs_threads(model::Mistake mistake) {
+    return mistake >= model::Mistake::commit_waits_for_room;
+}
+std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
+                              support::Trace& found) {
+    return needs_threads(mistake)
+               ? scripts_to_find<latchbox::Threads>(mistake, scripts, found)
+               : scripts_to_find<latchbox::SingleThread>(mistake, scripts, found);
 }
 
 }  // namespace
@@ -164,7 +174,7 @@ std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
 TEST_CASE(
     "broker and model agree after every step of every script [4.1] [4.2] [4.3] [4.4] [4.5] "
     "[4.6] [4.7] [4.8] [4.11] [4.12] [5.1] [5.2] [5.3] [5.4] [5.5] [5.6] [5.7] [5.8] [5.9] "
-    "[6.1] [6.2] [6.3] [6.4] [6.5] [6.6] [6.7]") {
+    "[6.1] [6.2] [6.3] [6.4] [6.5] [6.6] [6.7] [7.1] [7.3] [7.5]") {
     watch_for_the_end();
     if (const auto trace = support::trace_from_environment()) {
         for (model::Setting setting : {model::Setting{}, {.split_time = true}, {.blurred = true}}) {
@@ -214,6 +224,21 @@ TEST_CASE(
     print("messages aged out", figures.aged_out);
     print("copies left behind", figures.left_behind);
     print("messages with a copy that failed", figures.posts_failed);
+    print("repeats of a value", figures.repeats);
+    print("values accepted again", figures.values_again);
+    print("repeats of a value to topics", figures.repeated_posts);
+    print("commits", figures.commits);
+    print("commits refused", figures.commits_refused);
+    print("commits refused, and retried", figures.commits_retried);
+    print("commits refused for want of room", figures.commits_full);
+    print("commits refused for a lost lease", figures.commits_lost);
+    print("deliveries settled by commits", figures.settled_by_commits);
+    print("messages published by commits", figures.published_by_commits);
+    print("transactions dropped", figures.transactions_dropped);
+    print("acks with a publish", figures.acks_and_publishes);
+    print("messages forwarded", figures.forwards);
+    print("drains", figures.drains);
+    print("steps of drains", figures.steps_of_drains);
     // Blind scripts would agree on anything.
     CHECK(figures.leases_run_out > scripts);
     CHECK(figures.expired > scripts / 4);
@@ -243,6 +268,21 @@ TEST_CASE(
     CHECK(figures.aged_out > scripts / 4);
     CHECK(figures.left_behind > scripts / 10);
     CHECK(figures.posts_failed > scripts / 10);
+    CHECK(figures.repeats > scripts / 4);
+    CHECK(figures.values_again > scripts / 4);
+    CHECK(figures.repeated_posts > scripts / 10);
+    CHECK(figures.commits > scripts / 2);
+    CHECK(figures.commits_refused > scripts);
+    CHECK(figures.commits_retried > scripts / 100);
+    CHECK(figures.commits_full > scripts / 10);
+    CHECK(figures.commits_lost > scripts / 4);
+    CHECK(figures.settled_by_commits > scripts / 4);
+    CHECK(figures.published_by_commits > scripts);
+    CHECK(figures.transactions_dropped > scripts / 4);
+    CHECK(figures.acks_and_publishes > scripts / 4);
+    CHECK(figures.forwards > scripts / 4);
+    CHECK(figures.drains > scripts / 20);
+    CHECK(figures.steps_of_drains > scripts / 2);
 }
 
 TEST_CASE("a jump of the clock equals its steps, whoever finds what was due [4.3]") {
@@ -320,7 +360,9 @@ TEST_CASE("what fails is shrunk to a script that people can read") {
         // A choice of 0 is none: the simplest of everything.
         std::size_t choices = 0;
         for (const std::uint32_t choice :
-             report<latchbox::SingleThread>(trace, setting, 0, false)) {
+             needs_threads(setting.mistake)
+                 ? report<latchbox::Threads>(trace, setting, 0, false)
+                 : report<latchbox::SingleThread>(trace, setting, 0, false)) {
             choices += choice != 0 ? 1U : 0U;
         }
         auto at = lengths.begin();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -17,14 +18,15 @@
 #include "latchbox/detail/latch_audit.hpp"
 #include "latchbox/latchbox.hpp"
 #include "model/figures.hpp"
-#include "model/topics_model.hpp"
+#include "model/transactions_model.hpp"
 #include "support/choices.hpp"
 #include "support/tracked_message.hpp"
 
 /// One script: a broker and the model of it, taken through the same operations, compared after
 /// each. All operations, arguments and instants come from a choice source, so that a script is
 /// its trace. Each script first draws which operations and options it uses at all and how often.
-/// What it does with topics stands in topics_script.hpp.
+/// What it does with topics stands in topics_script.hpp, with transactions in
+/// transactions_script.hpp.
 namespace model {
 
 struct Setting {
@@ -35,17 +37,24 @@ struct Setting {
     bool keep_log = false;               // a line per operation, for people
 };
 
-/// A clock whose cheap glance leaves a doubt: it is between `before` and `after` wrong.
+/// A clock whose cheap glance leaves a doubt: it is between `before` and `after` wrong. Whoever
+/// asks it may find that things happen meanwhile.
 class BlurredClock final : public latchbox::Clock {
 public:
     explicit BlurredClock(latchbox::Clock& exact) : exact_{exact} {}
-    [[nodiscard]] latchbox::Instant now() noexcept override { return exact_.now(); }
+    [[nodiscard]] latchbox::Instant now() noexcept override {
+        if (meanwhile) { meanwhile(); }
+        return exact_.now();
+    }
     [[nodiscard]] latchbox::Glance glance() noexcept override {
         return {now() - before, now() + after};
     }
+    bool attach(latchbox::Sleeper& sleeper) noexcept override { return exact_.attach(sleeper); }
+    void detach(latchbox::Sleeper& sleeper) noexcept override { exact_.detach(sleeper); }
 
     latchbox::Duration before = {};
     latchbox::Duration after = {};
+    std::function<void()> meanwhile = {};
 
 private:
     latchbox::Clock& exact_;
@@ -80,8 +89,14 @@ enum class Operation : std::uint8_t {
     subscribe,
     unsubscribe,
     make_topic,
+    transact,
+    commit,
+    drop_transaction,
+    ack_and_publish,
+    forward,
     make_queue,
     remove_queue,
+    drain,
     close,
 };
 inline constexpr std::size_t operations = static_cast<std::size_t>(Operation::close) + 1;
@@ -100,9 +115,7 @@ public:
         Body::reset();
         Body::note_destroyed(&destroyed_);
         live_before_ = Body::live();
-        latchbox::Clock* clock = &clock_;
-        if (setting.blurred) { clock = &blurred_; }
-        broker_.emplace(latchbox::BrokerOptions{.clock = clock});
+        broker_.emplace(latchbox::BrokerOptions{.clock = &blurred_});
     }
     virtual ~Script() { Body::note_destroyed(nullptr); }
     Script(const Script&) = delete;
@@ -135,6 +148,10 @@ protected:
     virtual void compare_topics() = 0;
     virtual void count_up_topics() = 0;
     virtual void end_topics() = 0;
+    // What there is beside both.
+    virtual void perform_transactions(Operation operation) = 0;
+    [[nodiscard]] virtual std::size_t bodies_of_transactions() const = 0;
+    virtual void end_transactions() = 0;
 
     struct Held {
         Delivery delivery;
@@ -187,6 +204,7 @@ protected:
         priorities_ = one_of({1U, 2U, 3U, 10U});
         uses_parents_ = chance(2);
         keys_ = chance(2) ? one_of({1U, 3U, 2U}) : 0;
+        values_ = chance(2) ? one_of({1U, 4U, 2U}) : 0;
         asks_latches_ = chance(2);
         uses_delay_ = chance(2);
         uses_life_ = chance(2);
@@ -194,6 +212,17 @@ protected:
         uses_bad_input_ = chance(2);
         time_passes_between_ = one_of({4U, 2U, 16U});
         uses_topics_ = chance(2);
+        uses_transactions_ = chance(2);
+        for (const Operation operation :
+             {Operation::transact, Operation::commit, Operation::drop_transaction,
+              Operation::ack_and_publish, Operation::forward}) {
+            if (!uses_transactions_) { weight_[static_cast<std::size_t>(operation)] = 0; }
+        }
+        if (uses_transactions_) {
+            weight_[static_cast<std::size_t>(Operation::transact)] += 3;
+            weight_[static_cast<std::size_t>(Operation::commit)] += 2;
+            weight_[static_cast<std::size_t>(Operation::drop_transaction)] /= 2;
+        }
         weight_[static_cast<std::size_t>(Operation::post)] += 3;
         weight_[static_cast<std::size_t>(Operation::subscribe)] += 1;
         for (std::size_t i = 0; i < operations && !uses_topics_; ++i) {
@@ -237,8 +266,10 @@ protected:
             default: break;
         }
         options.outcome_memory = one_of<std::size_t>({65'536, 65'536, 0, 1, 2, 3});
+        if (values_ != 0) { options.dedup_window = duration(a_window()); }
         return options;
     }
+    Ticks a_window() { return ticks(one_of<Ticks>({10, 100, 3, 1, never, 0})); }
     latchbox::PublishOptions draw_wishes() {
         latchbox::PublishOptions options;
         options.priority = static_cast<std::uint8_t>(pick(priorities_));
@@ -246,11 +277,18 @@ protected:
         if (keys_ != 0 && chance(2)) {
             options.key = std::string_view{"xyz"}.substr(pick(keys_), 1);
         }
+        if (values_ != 0 && chance(2)) { options.dedup = a_value(); }
         if (uses_delay_ && chance(2)) { options.delay = wish(); }
         if (uses_life_ && chance(2)) { options.expires_in = wish(); }
         if (uses_bad_input_ && chance(16)) { options.priority = 10; }
         if (uses_bad_input_ && chance(16)) { options.block_for = duration(-1); }
         return options;
+    }
+    // Alike as far as they go.
+    std::string_view a_value() {
+        static constexpr char text[] = "d\0and much more than fits into a short string";
+        static constexpr std::size_t sizes[] = {1, sizeof text - 1, 2, 5};
+        return {text, sizes[pick(values_)]};
     }
     void draw_parents(latchbox::PublishOptions& options) {
         options.on_parent_failure = one_of({OnParentFailure::dead_letter, OnParentFailure::deliver,
@@ -367,6 +405,9 @@ protected:
         if (options.on_parent_failure == OnParentFailure::deliver) { text += ", deliver"; }
         if (options.on_parent_failure == OnParentFailure::hold) { text += ", hold"; }
         if (!options.key.empty()) { text.append(", key ").append(options.key); }
+        if (!options.dedup.empty()) {
+            text += ", value of " + std::to_string(options.dedup.size());
+        }
         if (options.priority != 0) { text += ", priority " + std::to_string(options.priority); }
         if (options.delay.count() != 0) { text += ", delay " + word(options.delay); }
         if (!options.expires_in.is_never()) { text += ", expires_in " + word(options.expires_in); }
@@ -383,7 +424,8 @@ protected:
                ", backoff " + word(options.backoff.first) + " x" + word(options.backoff.factor) +
                " to " + word(options.backoff.limit) + ", dead_capacity " +
                (options.dead_capacity ? word(*options.dead_capacity) : "unset") +
-               ", outcome_memory " + word(options.outcome_memory);
+               ", outcome_memory " + word(options.outcome_memory) + ", dedup_window " +
+               word(options.dedup_window);
     }
     static const char* word_of(Verb::Kind kind) {
         static constexpr const char* verbs[] = {"ack",  "release", "requeue",
@@ -448,7 +490,7 @@ protected:
         if (!chance(64)) { return static_cast<Operation>(operation); }
         const Operation rare =
             one_of({Operation::make_queue, Operation::remove_queue, Operation::make_queue,
-                    Operation::remove_queue, Operation::close});
+                    Operation::remove_queue, Operation::close, Operation::drain});
         return rare_[static_cast<std::size_t>(rare)] ? rare : static_cast<Operation>(operation);
     }
     void perform(Operation operation) {
@@ -480,6 +522,12 @@ protected:
             case Operation::subscribe:
             case Operation::unsubscribe:
             case Operation::make_topic: return perform_topics(operation);
+            case Operation::transact:
+            case Operation::commit:
+            case Operation::drop_transaction:
+            case Operation::ack_and_publish:
+            case Operation::forward: return perform_transactions(operation);
+            case Operation::drain: return drain();
             case Operation::make_queue: return remake_queue();
             case Operation::remove_queue: return remove_queue();
             case Operation::close: return close();
@@ -559,6 +607,48 @@ protected:
         last_report_ = expected;
     }
 
+    // The script goes on while it drains, in the thread that does so, as the broker looks at its
+    // clock. Then its time is over.
+    void drain() {
+        if constexpr (Platform::can_wait) {
+            if (!model_.closed() && !draining_) { return drain_within(ticks(1 + pick(64))); }
+        }
+        close();
+    }
+    void drain_within(Ticks length) {
+        const Ticks end = after(model_.now(), length);
+        say("drain(", length, ") begins");
+        draining_ = true;
+        ++figures_.drains;
+        drain_ends_ = end;
+        blurred_.meanwhile = [this] { look_while_draining(); };
+        const latchbox::CloseReport report = broker_->drain(duration(length));
+        blurred_.meanwhile = {};
+        if (!difference_.empty()) { return; }
+        const latchbox::CloseReport expected = model_.closed() ? last_report_ : model_.close();
+        say("it has drained");
+        expect(report == expected, "drain: its report");
+        last_report_ = expected;
+    }
+    // The first look is from where its time counts; after that it must not fall asleep.
+    void look_while_draining() {
+        const auto& shell = latchbox::detail::Access::shell(queues_.front()).broker;
+        if (looks_ == 2 || !shell->is_draining()) { return; }
+        if (++looks_ == 1) { return clock_.advance({}); }
+        live_through_drain(drain_ends_);
+    }
+    void live_through_drain(Ticks end) {
+        model_.begin_drain();
+        for (std::uint32_t i = 8 + pick(24); i > 0 && difference_.empty(); --i) {
+            if (model_.closed()) { return; }
+            step();
+            ++figures_.steps_of_drains;
+        }
+        if (model_.now() >= end) { return; }
+        clock_.advance(duration(end - model_.now()));
+        model_.move_to(end);
+    }
+
     // A drain that may not wait is a close.
     latchbox::CloseReport close_or_drain() {
         if constexpr (Platform::can_wait) {
@@ -573,6 +663,7 @@ protected:
         const std::size_t queue = a_real_queue();
         latchbox::PublishOptions options = draw_wishes();
         if (uses_topics_ && uses_bad_input_ && chance(16)) { options.retain_for = wish(); }
+        if (count > 1) { spare_value(options); }
         std::vector<Body> bodies;
         std::vector<std::uint64_t> values;
         for (std::size_t i = 0; i < count; ++i) {
@@ -581,9 +672,11 @@ protected:
         }
         const bool copies = !batch && chance(4);
         const bool throws = copies && uses_faults_ && chance(2);
-        const std::optional<TopicBroker> before = copy_if(throws);
+        const std::optional<TransactionBroker> before = copy_if(throws);
+        const std::size_t there = model_.message_count();
         const auto expected = model_.publish(queue, values, options);
-        if (throws && expected.error == fine) {
+        const bool repeat = !expected.value.empty() && expected.value.front() < there;
+        if (throws && expected.error == fine && !repeat) {
             return publish_throws(*before, queue, bodies, options);
         }
         say(named(queue),
@@ -607,20 +700,27 @@ protected:
             if (result) { ids.push_back(*result); }
         }
         const bool accepted = expected.error == fine;
-        if (accepted || !copies) {
+        if ((accepted && !repeat) || !copies) {
             equal(Body::copies() - copied, copies ? 1 : 0, "publish: copies made");
         }
         for (std::size_t i = 0; i < count; ++i) {
-            const bool gone = accepted && !copies;
+            const bool gone = accepted && !copies && !repeat;
             expect(gone ? bodies[i].is_moved_from() : bodies[i].digest() == values[i],
                    "publish: moved from though refused, or not though accepted");
         }
-        if (equal(ids.size(), expected.value.size(), "publish: how many ids")) {
+        if (!equal(ids.size(), expected.value.size(), "publish: how many ids")) { return; }
+        if (repeat) {
+            expect(ids.front() == ids_[expected.value.front()], "publish: the id of the first");
+        } else {
             learn(queue, ids);
         }
     }
-    void publish_throws(const TopicBroker& before, std::size_t queue, std::vector<Body>& bodies,
-                        const latchbox::PublishOptions& options) {
+    // More than one message with a value is a mistake of the caller.
+    void spare_value(latchbox::PublishOptions& options) {
+        if (!uses_bad_input_ || !chance(4)) { options.dedup = {}; }
+    }
+    void publish_throws(const TransactionBroker& before, std::size_t queue,
+                        std::vector<Body>& bodies, const latchbox::PublishOptions& options) {
         model_ = before;
         say(named(queue), ".publish(a copy that throws", wishes(options), ")");
         Body::throw_at_copy(1);
@@ -646,7 +746,9 @@ protected:
 
     void fetch() {
         if (held_.size() >= most_held_) { return settle(); }
-        const std::size_t queue = a_queue();
+        fetch(a_queue());
+    }
+    void fetch(std::size_t queue) {
         const auto expected = model_.fetch(queue, 1);
         say(named(queue), ".try_fetch: ",
             expected.error == fine ? m(model_.message_of(expected.value[0]))
@@ -815,7 +917,7 @@ protected:
         const std::size_t handle = held_[at].handle;
         const std::size_t message = model_.message_of(handle);
         const bool shared = model_.body_is_shared(message, handle);
-        const std::optional<TopicBroker> before = copy_if(shared && uses_faults_);
+        const std::optional<TransactionBroker> before = copy_if(shared && uses_faults_);
         const Errc expected = model_.take(handle);
         const bool throws = shared && expected == fine && uses_faults_ && chance(2);
         say("delivery of ", m(message), ".take", throws ? " of a copy that throws" : "", ": ",
@@ -842,8 +944,8 @@ protected:
         static_cast<void>(broker_->poll());
         aged_seen_ = after(model_.now(), 1);
     }
-    [[nodiscard]] std::optional<TopicBroker> copy_if(bool wanted) const {
-        return wanted ? std::optional<TopicBroker>{model_} : std::nullopt;
+    [[nodiscard]] std::optional<TransactionBroker> copy_if(bool wanted) const {
+        return wanted ? std::optional<TransactionBroker>{model_} : std::nullopt;
     }
     template <class Call> void throws_tracked(Call&& call) {
         Body::throw_at_copy(1);
@@ -913,7 +1015,7 @@ protected:
         const std::size_t queue = a_queue();
         const std::size_t first = model_.first_ready(queue);
         const bool shared = first != none && model_.body_is_shared(first);
-        const std::optional<TopicBroker> before = copy_if(shared && uses_faults_);
+        const std::optional<TransactionBroker> before = copy_if(shared && uses_faults_);
         const auto expected = model_.pop(queue);
         const bool throws = shared && expected.error == fine && uses_faults_ && chance(2);
         say(named(queue), ".pop", throws ? " of a copy that throws: " : ": ",
@@ -952,8 +1054,8 @@ protected:
         say(named(queue), ".cancel(", m(message), "): ", expected);
         equal_error(error_of(consumers_[queue].cancel(id_of(message))), expected, "cancel");
     }
-    void purge() {
-        const std::size_t queue = a_queue();
+    void purge() { purge(a_queue()); }
+    void purge(std::size_t queue) {
         const std::size_t expected = model_.purge(queue);
         say(named(queue), ".purge: ", expected);
         equal(consumers_[queue].purge(), expected, "purge");
@@ -1036,7 +1138,7 @@ protected:
     template <class Expect, class Call>
     void take_dead(std::size_t queue, std::size_t message, Expect&& expect_call, Call&& call) {
         const bool shared = message != none && model_.body_is_shared(message);
-        const std::optional<TopicBroker> before = copy_if(shared && uses_faults_);
+        const std::optional<TransactionBroker> before = copy_if(shared && uses_faults_);
         const Answer<std::size_t> expected = expect_call();
         const bool throws = shared && expected.error == fine && uses_faults_ && chance(2);
         say(named(queue), ".dead_letters.take(", m(message),
@@ -1252,7 +1354,8 @@ protected:
         }
         compare_destroyed();
         if (difference_.empty()) {
-            equal(Body::live() - live_before_, model_.live_bodies(), "live bodies");
+            equal(Body::live() - live_before_, model_.live_bodies() + bodies_of_transactions(),
+                  "live bodies");
         }
     }
     // What time took away went in the order of its instants, from whatever queue. That is all of it
@@ -1260,6 +1363,7 @@ protected:
     void compare_destroyed() {
         const Message* latest = nullptr;
         for (const std::uint64_t value : destroyed_) {
+            if (is_forwarded(value)) { continue; }
             for (std::size_t i = 0; i < model_.message_count(); ++i) {
                 const Message& gone = model_.message(i);
                 if (gone.body != value || !gone.left_by_time || gone.left_at <= time_seen_) {
@@ -1273,6 +1377,14 @@ protected:
         }
         destroyed_.clear();
         time_seen_ = model_.now();
+    }
+    // Of two messages one value does not tell which.
+    [[nodiscard]] bool is_forwarded(std::uint64_t value) const {
+        std::size_t times = 0;
+        for (std::size_t i = 0; i < model_.message_count(); ++i) {
+            times += model_.message(i).body == value ? 1U : 0U;
+        }
+        return times > 1;
     }
     void compare_queues() {
         for (std::size_t i = 0; i < consumers_.size(); ++i) {
@@ -1312,6 +1424,8 @@ protected:
         both(&S::rejected, "rejected");
         both(&S::redriven, "redriven");
         both(&S::refused, "refused");
+        both(&S::deduplicated, "deduplicated");
+        both(&S::dedup_forgotten, "dedup_forgotten");
     }
     void compare_handles() {
         for (Held& held : held_) {
@@ -1452,6 +1566,10 @@ protected:
         figures_.refused += s.refused;
         figures_.deaths += s.dead;
         figures_.gates += model_.gate_count();
+        figures_.repeats += s.deduplicated;
+        for (std::size_t q = 0; q < model_.queue_count(); ++q) {
+            figures_.values_again += model_.queue_at(q).values_again;
+        }
         for (std::size_t i = 0; i < model_.message_count(); ++i) {
             const Message& message = model_.message(i);
             figures_.children += message.parents.empty() ? 0U : 1U;
@@ -1483,6 +1601,7 @@ protected:
                         "fail of a gate after the broker");
         }
         end_topics();
+        end_transactions();
         held_.clear();
         queues_.clear();
         consumers_.clear();
@@ -1499,7 +1618,10 @@ protected:
     std::int64_t live_before_ = 0;
     latchbox::BasicManualClock<Platform> clock_;
     BlurredClock blurred_{clock_};
-    TopicBroker model_;
+    bool draining_ = false;
+    Ticks drain_ends_ = never;
+    std::uint32_t looks_ = 0;  // that a drain had at the clock
+    TransactionBroker model_;
     std::optional<latchbox::Broker<Body, Platform>> broker_;
     std::vector<RealQueue> queues_;
     std::vector<std::size_t> numbers_;             // the model's, of these
@@ -1525,9 +1647,11 @@ protected:
     std::size_t most_held_ = 1;
     std::uint32_t priorities_ = 1;
     bool uses_topics_ = false;
+    bool uses_transactions_ = false;
     Ticks aged_seen_ = 0;
     bool uses_parents_ = false;
     std::uint32_t keys_ = 0;
+    std::uint32_t values_ = 0;
     bool asks_latches_ = false;
     bool uses_delay_ = false;
     bool uses_life_ = false;

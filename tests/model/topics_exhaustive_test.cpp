@@ -214,6 +214,9 @@ private:
     Outcome publish() {
         const auto id = topic_.publish(static_cast<int>(ids_.size()), bounds_.publish);
         if (!id) { return {id.error(), 0}; }
+        for (std::size_t i = 0; i < ids_.size(); ++i) {
+            if (ids_[i] == *id) { return {fine, i}; }
+        }
         expect(ids_.empty() || ids_.back() < *id, "an id out of order");
         ids_.push_back(*id);
         if (bounds_.asks_at_once) { latches_.push_back(broker_.latch(*id)); }
@@ -438,7 +441,8 @@ private:
             posts.push_back(static_cast<std::uint8_t>(p));
             in_hand += there ? 1U : 0U;
         }
-        if (in_hand < bounds_.messages) { all.push_back({Action::publish}); }
+        const bool repeats = model.stands_for_post(0, bounds_.publish.dedup) != none;
+        if (repeats || in_hand < bounds_.messages) { all.push_back({Action::publish}); }
         bool tried_not_retained = false;
         for (const std::uint8_t p : posts) {
             const bool retained = model.post(p).retained;
@@ -505,6 +509,14 @@ private:
             add('p');
             add(post.retained ? left(model, post.retained_until) + 1 : 0);
             add(static_cast<unsigned>(post.failed_by));
+        }
+        const std::vector<model::Value>& values = model.topic_at(0).values;
+        if (!values.empty() && values.back().until > model.now()) {
+            const std::size_t first = values.back().number;
+            const bool well = model.stands_for_post(0, bounds_.publish.dedup) == first;
+            add('v');
+            add(left(model, values.back().until));
+            add(model.has_body(first) ? rank(posts, first) : well ? 100 : 101);
         }
         for (std::size_t q = 0; q < model.queue_count(); ++q) {
             std::vector<std::size_t> held;
@@ -646,6 +658,18 @@ TEST_CASE("every state of messages that retain themselves, and expire [6.6] [4.3
             .messages = 2,
             .deliveries = 1,
             .publish = {.expires_in = tick * 2, .retain_for = tick}});
+}
+
+TEST_CASE("every state of a topic that tells values apart, subscribed or not [7.1]") {
+    search({.name = "values",
+            .topic = {.unrouted = latchbox::Unrouted::reject, .dedup_window = tick * 3},
+            .wishes = {{.lease = tick * 2, .capacity = 1, .max_failures = 1},
+                       {.lease = tick,
+                        .capacity = 2,
+                        .overflow = latchbox::Overflow::reject,
+                        .max_failures = 1}},
+            .messages = 2,
+            .publish = {.dedup = "d"}});
 }
 
 TEST_CASE("every state of a topic whose messages have children that hold [5.3] [5.4] [5.5]") {

@@ -17,6 +17,7 @@ struct Topic {
     std::string subject;
     latchbox::TopicOptions options = {};
     std::size_t handles = 0;
+    std::vector<Value> values = {};    // in the order of their last use
     latchbox::TopicStats events = {};  // what happened; what is retained is counted when asked
 };
 
@@ -63,7 +64,7 @@ public:
     /// `none` if it has others.
     [[nodiscard]] std::size_t topic(const std::string& subject,
                                     const latchbox::TopicOptions& options) {
-        if (options.retain_for.count() < 0) { return none; }
+        if (options.retain_for.count() < 0 || options.dedup_window.count() < 0) { return none; }
         const std::size_t t = topic(subject);
         if (topics_[t].options == latchbox::TopicOptions{}) { topics_[t].options = options; }
         return topics_[t].options == options ? t : none;
@@ -141,39 +142,35 @@ public:
     Answer<std::vector<std::size_t>> publish_to(std::size_t t,
                                                 const std::vector<std::uint64_t>& bodies,
                                                 const latchbox::PublishOptions& options) {
-        if (closed_) { return {Errc::closed}; }
+        if (refuses_publishes()) { return {Errc::closed}; }
         age();
-        const bool young = !options.retain_for || options.retain_for->count() >= 0;
-        if (!Broker::usable(options) || !young) { return {Errc::invalid_option}; }
+        if (!usable_for_topic(options) || is_odd_batch(options, bodies.size())) {
+            return {Errc::invalid_option};
+        }
         const auto parents = look_up(options.parents);
         if (parents.error != fine) { return {parents.error}; }
+        const std::size_t first = bodies.empty() ? none : stands_for_post(t, options.dedup);
+        if (first != none && !needs_subscriber(t)) {
+            ++topics_[t].events.deduplicated;
+            return {fine, {first}};
+        }
         const Message like_all = draft(parents.value, options);
         const std::vector<std::size_t> to = matching(topics_[t].subject);
         const Errc room = find_room(t, to, bodies.size());
         if (room != fine) { return {room}; }
-        Answer<std::vector<std::size_t>> answer;
-        for (const std::uint64_t body : bodies) {
-            answer.value.push_back(posts_.size());
-            posts_.push_back({});
-            Post& post = posts_.back();
-            post.topic = t;
-            post.body = body;
-            post.like = like_all;
-            post.unrouted = to.empty();
-            ++topics_[t].events.published;
-            const bool count = to.empty() && mistake_ != Mistake::unrouted_is_not_counted;
-            topics_[t].events.discarded += count ? 1U : 0U;
-        }
-        for (const std::size_t q : to) {
-            copy_into(q, answer.value);
-            tell_posts();
-        }
-        for (const std::size_t p : answer.value) {
-            posts_[p].told = fate_of_copies(p);
-            posts_[p].came_to_nothing = !retain(posts_[p], options) && to.empty();
-        }
+        const std::vector<std::size_t> posts = append(t, bodies, like_all, to, options);
         tell_children();
-        return answer;
+        return {fine, posts};
+    }
+
+    /// The post that a repeat of the value would be, at this instant.
+    [[nodiscard]] std::size_t stands_for_post(std::size_t t, std::string_view text) const {
+        for (const Topic& other : topics_) {
+            if (mistake_ != Mistake::value_is_one_for_all_subjects) { break; }
+            const std::size_t found = stands_for(other.values, text, Named::post);
+            if (found != none) { return found; }
+        }
+        return stands_for(topics_[t].values, text, Named::post);
     }
 
     // -- read ------------------------------------------------------------------------------------
@@ -259,7 +256,51 @@ public:
         return e;
     }
 
-private:
+protected:
+    [[nodiscard]] static bool usable_for_topic(const latchbox::PublishOptions& options) {
+        const bool young = !options.retain_for || options.retain_for->count() >= 0;
+        return Broker::usable(options) && young;
+    }
+    // There is room; the posts.
+    std::vector<std::size_t> append(std::size_t t, const std::vector<std::uint64_t>& bodies,
+                                    const Message& like_all, const std::vector<std::size_t>& to,
+                                    const latchbox::PublishOptions& options) {
+        std::vector<std::size_t> posts;
+        for (const std::uint64_t body : bodies) {
+            posts.push_back(posts_.size());
+            posts_.push_back({});
+            Post& post = posts_.back();
+            post.topic = t;
+            post.body = body;
+            post.like = like_all;
+            post.unrouted = to.empty();
+            ++topics_[t].events.published;
+            const bool leaves =
+                !to.empty() || mistake_ != Mistake::unrouted_message_leaves_no_value;
+            const Ticks window = topics_[t].options.dedup_window.count();
+            if (leaves) {
+                topics_[t].events.dedup_forgotten +=
+                    keep_value(topics_[t].values, options.dedup, posts.back(), window);
+            }
+            const bool count = to.empty() && mistake_ != Mistake::unrouted_is_not_counted;
+            topics_[t].events.discarded += count ? 1U : 0U;
+        }
+        for (const std::size_t q : to) {
+            copy_into(q, posts);
+            tell_posts();
+        }
+        for (const std::size_t p : posts) {
+            posts_[p].told = fate_of_copies(p);
+            posts_[p].came_to_nothing = !retain(posts_[p], options) && to.empty();
+        }
+        return posts;
+    }
+
+    [[nodiscard]] bool needs_subscriber(std::size_t t) const {
+        return mistake_ == Mistake::repeat_needs_a_subscriber &&
+               topics_[t].options.unrouted == latchbox::Unrouted::reject &&
+               matching(topics_[t].subject).empty();
+    }
     [[nodiscard]] bool is_in_hand(std::size_t t) const {
         for (std::size_t p = 0; p < posts_.size(); ++p) {
             if (posts_[p].topic == t && has_body(p)) { return true; }
@@ -310,8 +351,8 @@ private:
 
     [[nodiscard]] static bool usable(const latchbox::SubscriptionOptions& wish) {
         return wish.lease.count() > 0 && wish.block_for.count() >= 0 &&
-               wish.backoff.first.count() >= 0 && wish.backoff.factor != 0 &&
-               wish.backoff.limit >= wish.backoff.first;
+               wish.dedup_window.count() >= 0 && wish.backoff.first.count() >= 0 &&
+               wish.backoff.factor != 0 && wish.backoff.limit >= wish.backoff.first;
     }
     [[nodiscard]] static latchbox::Overflow overflow_of(const latchbox::SubscriptionOptions& wish) {
         using latchbox::Overflow;
@@ -332,6 +373,7 @@ private:
         options.max_attempts = wish.max_attempts;
         options.backoff = wish.backoff;
         options.dead_capacity = wish.dead_capacity;
+        options.dedup_window = wish.dedup_window;
         options.outcome_memory = wish.outcome_memory;
         return options;
     }

@@ -19,7 +19,7 @@
 /// what a queue delivers: all the operations of queues are tried on subscriptions, too.
 namespace model {
 
-template <class Platform> class TopicsScript final : public Script<Platform> {
+template <class Platform> class TopicsScript : public Script<Platform> {
     using Base = Script<Platform>;
 
 public:
@@ -30,7 +30,7 @@ public:
 
     using Base::Base;
 
-private:
+protected:
     struct HeldSubscription {
         RealSubscription handle;
         std::size_t subscriber;  // of the model
@@ -44,6 +44,7 @@ private:
         std::size_t post;  // of the model
     };
 
+    using Base::a_window;
     using Base::an_id;
     using Base::bad_id;
     using Base::broker_;
@@ -67,6 +68,7 @@ private:
     using Base::say;
     using Base::some;
     using Base::uses_bad_input_;
+    using Base::values_;
     using Base::wish;
     using Base::wishes;
     using Base::word;
@@ -104,7 +106,9 @@ private:
         options.max_attempts = queue.max_attempts;
         options.backoff = queue.backoff;
         options.dead_capacity = queue.dead_capacity;
+        if (values_ != 0) { options.dedup_window = queue.dedup_window; }
         options.outcome_memory = outcome_memory_;
+        if (uses_bad_input_ && chance(32)) { options.dedup_window = duration(-1); }
         if (uses_bad_input_ && chance(32)) { options.lease = duration(0); }
         if (uses_bad_input_ && chance(32)) { options.block_for = duration(-1); }
         return options;
@@ -115,6 +119,8 @@ private:
             {latchbox::Unrouted::discard, latchbox::Unrouted::discard, latchbox::Unrouted::reject});
         options.retain_count = one_of<std::size_t>({0, 2, 1, 3});
         if (chance(2)) { options.retain_for = wish(); }
+        if (values_ != 0) { options.dedup_window = duration(a_window()); }
+        if (uses_bad_input_ && chance(32)) { options.dedup_window = duration(-1); }
         return options;
     }
     latchbox::PublishOptions draw_post() {
@@ -133,7 +139,7 @@ private:
     static std::string words(const latchbox::TopicOptions& options) {
         std::string text = options.unrouted == latchbox::Unrouted::reject ? "reject" : "discard";
         return text + ", retain_count " + word(options.retain_count) + ", retain_for " +
-               word(options.retain_for);
+               word(options.retain_for) + ", dedup_window " + word(options.dedup_window);
     }
     static std::string words(const latchbox::SubscriptionOptions& options) {
         static constexpr const char* overflows[] = {"reject", "block", "drop_oldest",
@@ -213,7 +219,8 @@ private:
         const std::size_t at = a_topic();
         const std::size_t topic = topics_[at].topic;
         RealTopic& real = topics_[at].handle;
-        const latchbox::PublishOptions options = draw_post();
+        latchbox::PublishOptions options = draw_post();
+        if (count > 1) { this->spare_value(options); }
         std::vector<Body> bodies;
         std::vector<std::uint64_t> values;
         for (std::size_t i = 0; i < count; ++i) {
@@ -223,11 +230,13 @@ private:
         const bool copies = !batch && chance(4);
         if (chance(32)) { return post_stopped(at, bodies, options); }
         const bool throws = copies && this->uses_faults_ && chance(2);
-        const std::optional<TopicBroker> before = copy_if(throws);
+        const std::optional<TransactionBroker> before = copy_if(throws);
         const std::uint64_t dropped = model_.stats().messages.evicted;
+        const std::size_t there = model_.post_count();
         const auto expected = model_.publish_to(topic, values, options);
         const bool accepted = expected.error == fine;
-        if (throws && accepted) { return post_throws(*before, at, bodies[0], options); }
+        const bool repeat = !expected.value.empty() && expected.value.front() < there;
+        if (throws && accepted && !repeat) { return post_throws(*before, at, bodies[0], options); }
         say(subject(at),
             batch    ? ".publish_batch("
             : copies ? ".publish(copy "
@@ -249,16 +258,21 @@ private:
             equal_error(error_of(result), expected.error, "publish to a topic");
             if (result) { ids.push_back(*result); }
         }
-        if (accepted || !copies) {
+        if ((accepted && !repeat) || !copies) {
             equal(Body::copies() - copied, copies ? 1 : 0, "publish to a topic: copies made");
         }
         for (std::size_t i = 0; i < count; ++i) {
             const bool gone =
-                accepted && !copies && !model_.post(expected.value[i]).came_to_nothing;
+                accepted && !copies && !repeat && !model_.post(expected.value[i]).came_to_nothing;
             expect(gone ? bodies[i].is_moved_from() : bodies[i].digest() == values[i],
                    "publish to a topic: moved from though refused, or not though accepted");
         }
         if (!equal(ids.size(), expected.value.size(), "publish to a topic: how many ids")) {
+            return;
+        }
+        if (repeat) {
+            const latchbox::MessageId first = model_.post(expected.value.front()).id;
+            expect(ids.front() == first, "publish to a topic: the id of the first");
             return;
         }
         for (std::size_t i = 0; i < ids.size(); ++i) { learn(expected.value[i], ids[i]); }
@@ -275,7 +289,7 @@ private:
             ids_.push_back(model_.id_of_message(ids_.size()));
         }
     }
-    void post_throws(const TopicBroker& before, std::size_t at, const Body& body,
+    void post_throws(const TransactionBroker& before, std::size_t at, const Body& body,
                      const latchbox::PublishOptions& options) {
         model_ = before;
         say(subject(at), ".publish(a copy that throws", wishes(options), ")");
@@ -467,6 +481,9 @@ private:
             equal(stats.refused, expected.refused, "stats of a topic, refused");
             equal(stats.retained, expected.retained, "stats of a topic, retained");
             equal(stats.aged_out, expected.aged_out, "stats of a topic, aged_out");
+            equal(stats.deduplicated, expected.deduplicated, "stats of a topic, deduplicated");
+            equal(stats.dedup_forgotten, expected.dedup_forgotten,
+                  "stats of a topic, dedup_forgotten");
         }
         const latchbox::BrokerStats stats = broker_->stats();
         const latchbox::BrokerStats expected = model_.stats();
@@ -493,6 +510,9 @@ private:
     void count_up_topics() override {
         const latchbox::BrokerStats s = model_.stats();
         figures_.posts += model_.post_count();
+        for (std::size_t t = 0; t < model_.topic_count(); ++t) {
+            figures_.repeated_posts += model_.topic_stats(t).deduplicated;
+        }
         figures_.discarded += s.discarded;
         figures_.aged_out += s.aged_out;
         for (std::size_t i = 0; i < model_.message_count(); ++i) {
