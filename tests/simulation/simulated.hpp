@@ -4,6 +4,9 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
+#include <system_error>
+#include <type_traits>
 #include <utility>
 
 #include "latchbox/detail/annotations.hpp"
@@ -85,6 +88,60 @@ struct Simulated {
         T value_{};
     };
 
+    /// A fiber that a running program starts: each has to be joined or detached.
+    class Thread {
+    public:
+        Thread() noexcept = default;
+        template <class F>
+        requires(!std::is_same_v<std::remove_cvref_t<F>, Thread>) explicit Thread(F&& function) {
+            // Its end is that of the function too, which need not be one that can be copied.
+            using Function = std::decay_t<F>;
+            auto owned = std::make_shared<std::optional<Function>>(std::forward<F>(function));
+            if (World* const world = World::current()) {
+                fiber_ = world->start([owned = std::move(owned)] {
+                    (**owned)();
+                    owned->reset();
+                });
+            }
+            if (fiber_ < 0) {
+                throw std::system_error{
+                    std::make_error_code(std::errc::resource_unavailable_try_again)};
+            }
+        }
+        Thread(Thread&& other) noexcept : fiber_{std::exchange(other.fiber_, -1)} {}
+        Thread& operator=(Thread&& other) noexcept {
+            expect_given_up();
+            fiber_ = std::exchange(other.fiber_, -1);
+            return *this;
+        }
+        ~Thread() { expect_given_up(); }
+
+        [[nodiscard]] bool joinable() const noexcept { return fiber_ >= 0; }
+        void join() {
+            World::current()->check(joinable(), "joins no thread");
+            World::current()->join(std::exchange(fiber_, -1));
+        }
+        void detach() {
+            World::current()->check(joinable(), "detaches no thread");
+            World::current()->detach(std::exchange(fiber_, -1));
+        }
+
+    private:
+        void expect_given_up() const noexcept {
+            World* const world = World::current();
+            if (world != nullptr && joinable()) {
+                world->fail("loses a thread that it neither joined nor detached");
+            }
+        }
+
+        int fiber_ = -1;
+    };
+    /// Who runs: the thread itself is one, too.
+    [[nodiscard]] static int current_thread() noexcept {
+        const World* const world = World::current();
+        return world == nullptr ? -1 : world->running();
+    }
+
 private:
     class Callback {
     public:
@@ -162,6 +219,7 @@ public:
         StopToken() noexcept = default;
         [[nodiscard]] bool stop_requested() const noexcept { return state_ && state_->requested(); }
         [[nodiscard]] bool stop_possible() const noexcept { return state_ != nullptr; }
+        [[nodiscard]] bool operator==(const StopToken&) const noexcept = default;
 
     private:
         friend struct Simulated;

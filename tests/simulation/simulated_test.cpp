@@ -9,6 +9,8 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -538,4 +540,158 @@ TEST_CASE("a stop callback may end itself") {
     };
     const Report report = explore(stopping, Strategy::exhaustive());
     CHECK(first_failure(report).empty());
+}
+
+TEST_CASE("a thread runs beside who started it, who waits for its end") {
+    const Body starter = [](Shared& shared, World& world) {
+        Simulated::Thread thread{[&] {
+            world.check(Simulated::current_thread() == 1, "runs as another");
+            shared.guarded = shared.atomic.fetch_add(1, relaxed) == 0 ? 12 : 21;
+        }};
+        shared.atomic.fetch_add(1, relaxed);
+        world.check(Simulated::current_thread() == 0, "runs as another");
+        world.check(thread.joinable(), "cannot be joined");
+        thread.join();
+        world.check(!thread.joinable(), "can be joined again");
+        world.check(shared.guarded != 0, "goes on too early");
+    };
+    const Report report = explore(program({starter}), Strategy::exhaustive());
+    CHECK(report.complete);
+    CHECK(first_failure(report).empty());
+    CHECK(outcomes(report) == "12, 21");
+    CHECK(outcomes(explore(program({starter}), Strategy::unpruned())) == "12, 21");
+    CHECK(Simulated::current_thread() == -1);
+}
+
+TEST_CASE("a thread that nobody waits for runs to its end all the same") {
+    const Body detaches = [](Shared& shared, World& world) {
+        Simulated::Thread thread{[&] { shared.guarded += 1; }};
+        thread.detach();
+        world.check(!thread.joinable(), "can be joined");
+        Simulated::Thread other{[&] { shared.guarded += 2; }};
+        Simulated::Thread moved{std::move(other)};
+        world.check(!other.joinable() && moved.joinable(), "did not move");
+        moved.detach();
+    };
+    const Report report = explore(program({detaches}), Strategy::exhaustive());
+    CHECK(first_failure(report).empty());
+    CHECK(outcomes(report) == "3");
+}
+
+TEST_CASE("a thread's function ends with the thread, and need not be one that is copied") {
+    const Body starter = [](Shared& shared, World& world) {
+        const auto counted = std::make_shared<int>(5);
+        Simulated::Thread thread{[owner = std::make_unique<int>(7), counted, &shared] {
+            shared.guarded = *owner + *counted;
+        }};
+        thread.join();
+        world.check(counted.use_count() == 1, "is still there");
+    };
+    const Report report = explore(program({starter}), Strategy::exhaustive());
+    CHECK(first_failure(report).empty());
+    CHECK(outcomes(report) == "12");
+}
+
+TEST_CASE("threads of several fibers start in all orders, and threads of threads") {
+    const auto appends = [](int digit) {
+        return [=](Shared& shared, World&) {
+            Simulated::Thread outer{[&shared, digit] {
+                Simulated::Thread inner{[&shared, digit] {
+                    const Guard guard{shared.mutex};
+                    shared.guarded = shared.guarded * 10 + digit;
+                }};
+                inner.join();
+            }};
+            outer.join();
+        };
+    };
+    const auto both = program({appends(1), appends(2)});
+    const Report report = explore(both, Strategy::exhaustive());
+    CHECK(report.complete);
+    CHECK(first_failure(report).empty());
+    CHECK(outcomes(report) == "12, 21");
+    Strategy strategy = Strategy::exhaustive();
+    strategy.contended = false;
+    CHECK(outcomes(explore(both, strategy)) == "12, 21");
+}
+
+TEST_CASE("a thread that is neither joined nor detached is found") {
+    using Thread = Simulated::Thread;
+    const auto nothing = [] {};
+    CHECK(first_failure({[=](Shared&, World&) { const Thread lost{nothing}; }}) ==
+          "a loses a thread that it neither joined nor detached");
+    CHECK(first_failure({[=](Shared&, World&) {
+              Thread thread{nothing};
+              thread = Thread{nothing};
+          }}) == "a loses a thread that it neither joined nor detached");
+    static std::optional<Thread> kept;
+    CHECK(first_failure({[=](Shared&, World&) { kept.emplace(nothing); }}) ==
+          "a's 1 is neither joined nor detached");
+    kept.reset();  // outside of all worlds: no longer a thread of one
+}
+
+TEST_CASE("a join that cannot end is found") {
+    using Thread = Simulated::Thread;
+    struct Handles {
+        std::optional<Thread> first;
+        std::optional<Thread> second;
+    };
+    SUBCASE("of itself") {
+        Handles handles;
+        CHECK(first_failure({[&](Shared& shared, World&) {
+                  const Guard guard{shared.mutex};  // so that the handle is there
+                  handles.first.emplace([&] {
+                      { const Guard waits{shared.mutex}; }
+                      handles.first->join();
+                  });
+              }}) == "a's 1 joins itself");
+    }
+    SUBCASE("of each other") {
+        Handles handles;
+        CHECK(first_failure({[&](Shared& shared, World&) {
+                  const Guard guard{shared.mutex};
+                  handles.first.emplace([&] {
+                      { const Guard waits{shared.mutex}; }
+                      handles.second->join();
+                  });
+                  handles.second.emplace([&] {
+                      { const Guard waits{shared.mutex}; }
+                      handles.first->join();
+                  });
+              }}) ==
+              "deadlock: a's 1 waits for the end of a's 2, a's 2 waits for the end of a's 1");
+    }
+    SUBCASE("under a lock that the thread takes") {
+        CHECK(first_failure({[](Shared& shared, World&) {
+                  const Guard guard{shared.mutex};
+                  Thread thread{[&] { const Guard waits{shared.mutex}; }};
+                  thread.join();
+              }}) == "deadlock: a waits for the end of a's 1, a's 1 waits for a mutex");
+    }
+    SUBCASE("of none") {
+        CHECK(first_failure({[](Shared&, World&) {
+                  Thread thread{[] {}};
+                  thread.join();
+                  thread.join();
+              }}) == "a joins no thread");
+    }
+}
+
+TEST_CASE("a thread may fail to start where the program says so") {
+    const auto fails = [](std::uint32_t nth) {
+        return [=](Shared& shared, World& world) {
+            world.fail_start(nth);
+            for (int i = 1; i <= 3; ++i) {
+                try {
+                    Simulated::Thread thread{[&] { shared.guarded = shared.guarded * 10 + i; }};
+                    thread.join();
+                } catch (const std::system_error&) { shared.guarded = shared.guarded * 10 + 9; }
+            }
+        };
+    };
+    CHECK(outcomes(explore(program({fails(1)}), Strategy::exhaustive())) == "923");
+    CHECK(outcomes(explore(program({fails(3)}), Strategy::exhaustive())) == "129");
+    CHECK(outcomes(explore(program({fails(4)}), Strategy::exhaustive())) == "123");
+    const auto anywhere = [] { const Simulated::Thread none{[] {}}; };
+    CHECK_THROWS_AS(anywhere(), std::system_error);  // there is no program
 }

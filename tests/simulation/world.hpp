@@ -125,6 +125,8 @@ public:
     [[nodiscard]] bool has_ended(std::size_t fiber) const noexcept {
         return actors_[fiber]->step == Step::ended;
     }
+    /// The nth start of a thread from now on fails, 1 being the next.
+    void fail_start(std::uint32_t nth) noexcept { failing_start_ = starts_ + nth; }
     /// Runs when all fibers have ended, on the thread itself.
     void finally(std::function<void()> check) { finally_ = std::move(check); }
 
@@ -252,6 +254,41 @@ public:
         announce(Step::leave, &stop_state);
     }
 
+    /// A fiber of a running program, which begins at once; `nobody` where it cannot be started.
+    template <class Body> int start(Body&& body) {
+        if (on_fiber()) { announce(Step::start, nullptr); }
+        ++starts_;
+        if (on_fiber()) { self().history = mix(self().history, starts_); }
+        if (starts_ == failing_start_) { return nobody; }
+        std::function<void()> owned{std::forward<Body>(body)};
+        const OwnBusiness own{*this};
+        std::string name = on_fiber() ? self().name : "the thread";
+        add(name + "'s " + std::to_string(starts_), std::move(owned), Step::go_on);
+        Actor& started = *actors_[count_ - 1];
+        started.handle = Handle::held;
+        if (on_fiber()) {
+            started.history = mix(started.history, self().history);
+            started.fiber.prepare(&enter);
+        }
+        return started.index;
+    }
+    /// Waits for its end.
+    void join(int fiber) {
+        Actor& joined = *actors_[static_cast<std::size_t>(fiber)];
+        if (fiber == running_) { return fail("joins itself"); }
+        if (on_fiber()) {
+            self().joined = &joined;
+            announce(Step::join, nullptr);
+            self().joined = nullptr;
+        } else if (joined.step != Step::ended) {
+            return fail("the thread itself would wait for ever");
+        }
+        joined.handle = Handle::none;
+    }
+    void detach(int fiber) noexcept {
+        actors_[static_cast<std::size_t>(fiber)]->handle = Handle::none;
+    }
+
     void user_code() {
         if (on_fiber() && !self().held.empty()) { fail("enters user code under a lock"); }
     }
@@ -303,9 +340,14 @@ private:
         wake_up,  // takes the mutex again, as `lock`
         notify,
         leave,  // a stop callback, once no other runs it
+        start,  // a thread
+        join,   // it, once it has ended
         rest,   // begins when no other can go on
         ended,
     };
+
+    // Somebody has to join a thread that was started, or to detach it.
+    enum class Handle : bool { none, held };
 
     struct Actor {
         Fiber fiber;
@@ -321,6 +363,8 @@ private:
         bool timed = false;            // that wait
         const void* callback = nullptr;
         const RunningCallback* now_running = nullptr;
+        const Actor* joined = nullptr;
+        Handle handle = Handle::none;
         std::vector<MutexObject*> held;
     };
     using Able = std::array<Actor*, most_fibers>;
@@ -352,6 +396,8 @@ private:
         actor.step = first;
         actor.object = nullptr;
         actor.mutex = nullptr;
+        actor.joined = nullptr;
+        actor.handle = Handle::none;
         actor.held.clear();
         actor.held.reserve(most_held);
         ++count_;
@@ -381,6 +427,7 @@ private:
     // Whoever closes a cycle of orders, it is the same failure.
     void expect_order() {
         if (!disordered_) { return; }
+        watch_allocations_ = false;  // of the text
         failure_ = "two mutexes are taken in both orders";
         drop();
     }
@@ -436,6 +483,7 @@ private:
             case Step::leave:
                 return actor.now_running->callback != actor.callback ||
                        actor.now_running->fiber == actor.index;
+            case Step::join: return actor.joined->step == Step::ended;
             case Step::rest:
             case Step::ended: return false;
             default: return true;
@@ -445,6 +493,7 @@ private:
     // The history of a fiber when it has done what it is about to do.
     [[nodiscard]] static std::uint64_t history_after(const Actor& actor) noexcept {
         const std::uint64_t history = mix(actor.history, static_cast<std::uint64_t>(actor.step));
+        if (actor.step == Step::join) { return mix(history, actor.joined->history); }
         if (actor.object == nullptr) { return history; }
         return mix(mix(history, actor.object->id_), actor.object->last_change_);
     }
@@ -591,6 +640,7 @@ private:
             waiting += actor.name;
             waiting += actor.step == Step::asleep  ? " is asleep"
                        : actor.step == Step::leave ? " waits for a stop callback"
+                       : actor.step == Step::join  ? " waits for the end of " + actor.joined->name
                                                    : " waits for a mutex";
         }
         if (!waiting.empty()) { failure_ = std::move(waiting); }
@@ -623,11 +673,10 @@ private:
     }
 
     // What happened, in words.
-    static constexpr std::array words{"goes on",   "locks",
-                                      "reads",     "writes",
-                                      "waits on",  "wakes up by itself from",
-                                      "has again", "notifies",
-                                      "leaves",    "begins, as all others rest,",
+    static constexpr std::array words{"goes on",         "locks",    "reads",
+                                      "writes",          "waits on", "wakes up by itself from",
+                                      "has again",       "notifies", "leaves",
+                                      "starts a thread", "joins",    "begins, as all others rest,",
                                       "has ended"};
     void note(const Actor& actor, const char* what, const Object* object) {
         const OwnBusiness own{*this};
@@ -661,9 +710,19 @@ private:
         for (std::size_t i = 0; i < count_; ++i) { actors_[i]->fiber.prepare(&enter); }
         if (count_ > 0 && !failure_) { schedule(); }
         if (finally_ && !failure_) { finally_(); }
+        if (!failure_) { expect_joined(); }
         if (failure_) { bury(); }
         for (std::size_t i = 0; i < count_; ++i) { actors_[i]->body = nullptr; }
         finally_ = nullptr;
+    }
+    void expect_joined() {
+        for (std::size_t i = 0; i < count_; ++i) {
+            const Actor& actor = *actors_[i];
+            if (actor.step != Step::ended) { return fail(actor.name + " was started too late"); }
+            if (actor.handle == Handle::held) {
+                return fail(actor.name + " is neither joined nor detached");
+            }
+        }
     }
     struct Current {
         explicit Current(World& world) noexcept { current_ = &world; }
@@ -684,6 +743,8 @@ private:
         thread_made_ = 0;
         steps_ = 0;
         preempted_ = 0;
+        starts_ = 0;
+        failing_start_ = 0;
         wakes_left_ = rules.spurious_wakes;
         watch_allocations_ = false;
         own_business_ = false;
@@ -722,6 +783,8 @@ private:
     std::uint64_t thread_made_ = 0;
     std::uint64_t steps_ = 0;
     std::uint32_t preempted_ = 0;
+    std::uint32_t starts_ = 0;  // of threads
+    std::uint32_t failing_start_ = 0;
     std::uint32_t wakes_left_ = 0;
     bool watch_allocations_ = false;
     bool own_business_ = false;  // of the scheduler, which may allocate
