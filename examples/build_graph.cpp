@@ -31,12 +31,12 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "graph.hpp"
 #include "latchbox/latchbox.hpp"
+#include "latchbox/workers.hpp"
 #include "text.hpp"
 
 #if !defined(LATCHBOX_SOURCE_DIR)
@@ -72,10 +72,10 @@ public:
 
     // Publishes the nodes while the first are being built, and ends when nothing more can be.
     void run(const Numbers& order) {
-        std::vector<std::thread> workers;
-        while (workers.size() < options_.threads) {
-            workers.emplace_back([this] { work(); });
-        }
+        const latchbox::Workers workers{
+            nodes_,
+            {.threads = options_.threads},
+            [this](latchbox::Delivery<std::size_t>& delivery) { work(delivery); }};
         for (const std::size_t number : order) {  // parents first: a child names their ids
             std::vector<latchbox::MessageId> parents;
             for (const std::size_t needed : needs(number)) { parents.push_back(ids_[needed]); }
@@ -83,7 +83,6 @@ public:
         }
         show_progress(order);
         broker_.drain(latchbox::Duration::never());  // until none but dead letters are left
-        for (std::thread& worker : workers) { worker.join(); }
     }
 
     [[nodiscard]] const Built& built(std::size_t number) const { return built_[number]; }
@@ -109,15 +108,14 @@ private:
         return graph_.nodes[number].needs;
     }
 
-    void work() {
-        while (auto delivery = nodes_.fetch()) {  // until the queue is closed
-            const std::size_t number = delivery->body();
-            if (options_.fails.contains(graph_.nodes[number].name)) {
-                delivery->reject("as told");  // a dead letter, and so is all that needs it
-                continue;
-            }
+    // What is not rejected is acked when this returns: from then on those that waited for nothing
+    // else are ready.
+    void work(latchbox::Delivery<std::size_t>& delivery) {
+        const std::size_t number = delivery.body();
+        if (options_.fails.contains(graph_.nodes[number].name)) {
+            delivery.reject("as told");  // a dead letter, and so is all that needs it
+        } else {
             build(number);
-            delivery->ack();  // from here on those that waited for nothing else are ready
         }
     }
 

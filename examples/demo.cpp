@@ -22,11 +22,11 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "latchbox/latchbox.hpp"
+#include "latchbox/workers.hpp"
 #include "text.hpp"
 
 #if !defined(LATCHBOX_DEMO_ROOT)
@@ -81,21 +81,24 @@ Counts count_words(const Line& line) {
 
 enum class Habit { careful, forgets, fails, abandons };
 
-void work(const latchbox::Queue<Line>& lines, const latchbox::Queue<Counts>& counts, Habit habit) {
-    for (int nth = 1; auto delivery = lines.fetch(); ++nth) {  // until the queue is closed
-        const bool slips = nth % 500 == 5;
-        if (slips && habit == Habit::fails) {
-            delivery->fail("on purpose");  // comes again after a pause
-            continue;
+// A thread that counts the words of lines. What it does not settle itself is acked when the handler
+// returns: `lease_lost` if that was too late, and then, too, the line comes again.
+latchbox::Workers<Line> worker(const latchbox::Queue<Line>& lines,
+                               const latchbox::Queue<Counts>& counts, Habit habit) {
+    const auto handle = [counts, habit, nth = 0](latchbox::Delivery<Line>& line) mutable {
+        const bool slips = ++nth % 500 == 5;
+        if (slips && habit == Habit::fails) { return false; }  // comes again after a pause
+        if (slips && habit == Habit::abandons) {
+            const auto dropped = std::move(line);  // comes again at once
+            return true;
         }
-        if (slips && habit == Habit::abandons) { continue; }  // comes again at once
-        counts.publish(count_words(delivery->body())).value();
+        counts.publish(count_words(line.body())).value();
         if (slips && habit == Habit::forgets) {
-            static_cast<void>(std::move(*delivery).detach());  // comes again when the lease is over
-            continue;
+            static_cast<void>(std::move(line).detach());  // comes again when the lease is over
         }
-        delivery->ack();  // `lease_lost` if we were too slow: then, too, the line comes again
-    }
+        return true;
+    };
+    return {lines, {}, handle};
 }
 
 // At least once means that a line can be counted twice: a worker publishes its counts and then
@@ -106,31 +109,20 @@ void work(const latchbox::Queue<Line>& lines, const latchbox::Queue<Counts>& cou
 struct Sum {
     text::Tally words = {};
     std::uint64_t duplicates = 0;
-};
+    std::vector<bool> added = {};
 
-Sum add_up(const latchbox::Queue<Counts>& counts) {
-    Sum sum;
-    std::vector<bool> added;
-    const auto add = [&](const Counts& body) {
-        if (body.line >= added.size()) { added.resize(body.line + 1); }
-        if (added[body.line]) {
-            ++sum.duplicates;
+    void add(const Counts& counts) {
+        if (counts.line >= added.size()) { added.resize(counts.line + 1); }
+        if (added[counts.line]) {
+            ++duplicates;
             return;
         }
-        added[body.line] = true;
-        auto times = body.times.begin();
-        text::for_each_word(body.words,
-                            [&](std::string_view word) { sum.words.add(word, *times++); });
-    };
-
-    std::vector<latchbox::Delivery<Counts>> batch;
-    while (counts.fetch_batch(batch, 64, latchbox::Duration::never())) {
-        for (const auto& delivery : batch) { add(delivery.body()); }
-        counts.ack_batch(batch);
-        batch.clear();
+        added[counts.line] = true;
+        auto times = counts.times.begin();
+        text::for_each_word(counts.words,
+                            [&](std::string_view word) { words.add(word, *times++); });
     }
-    return sum;
-}
+};
 
 // --- what is shown -----------------------------------------------------------------------------
 
@@ -231,22 +223,23 @@ int main(int argc, char** argv) {
     latchbox::Broker<Line> line_broker;
     const auto lines = line_broker.queue("lines", options);
 
-    std::vector<std::thread> workers;
+    std::vector<latchbox::Workers<Line>> workers;
     for (const Habit habit : {Habit::careful, Habit::forgets, Habit::fails, Habit::abandons}) {
-        workers.emplace_back([&, habit] { work(lines, counts, habit); });
+        workers.push_back(worker(lines, counts, habit));
     }
     Sum sum;
-    std::thread adder{[&] { sum = add_up(counts); }};
+    latchbox::Workers adder{
+        counts, {.batch = 64}, [&sum](const Counts& of_line) { sum.add(of_line); }};
 
     const text::Tally direct = read(sources, lines, Progress{lines});
     const double reading = seconds_since(start);
 
-    // Stage by stage: nothing new comes in, what is held is worked off, and the fetches of the
-    // stage return `closed`. Lines forgotten at the very end are waited for, too.
+    // Stage by stage: nothing new comes in, and what is held is worked off. Lines forgotten at the
+    // very end are waited for, too, and so is who still counts the words of one that he has lost.
     line_broker.drain(latchbox::Duration::never());
-    for (std::thread& worker : workers) { worker.join(); }
+    workers.clear();
     count_broker.drain(latchbox::Duration::never());
-    adder.join();
+    adder.stop();
 
     show_report(lines.stats(), counts.stats(), sum, reading, seconds_since(start));
     return verdict(direct, sum.words);

@@ -10,7 +10,6 @@
 //     factory FILE       the numbers of a text file, in groups of two and of three
 
 #include <array>
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -21,44 +20,9 @@
 #include <vector>
 
 #include "latchbox/latchbox.hpp"
+#include "latchbox/workers.hpp"
 
 using namespace std::chrono_literals;
-
-// Handles deliveries of one queue on a thread of its own; can be stopped and started again. A
-// delivery under way is finished first, so a stop hands nothing back.
-template <class Msg, class Handler> class Worker {
-public:
-    Worker(latchbox::Queue<Msg> queue, Handler handler)
-        : queue_{std::move(queue)}, handler_{std::move(handler)} {
-        start();
-    }
-    ~Worker() { stop(); }
-
-    void start() {
-        stopped_ = false;
-        thread_ = std::thread{[this] { run(); }};
-    }
-    void stop() {
-        stopped_ = true;
-        if (thread_.joinable()) { thread_.join(); }
-    }
-
-private:
-    void run() {
-        while (!stopped_) {  // a `fetch(stop_token)` serves where the library has one
-            auto delivery = queue_.fetch_for(10ms);
-            if (!delivery && delivery.error() == latchbox::Errc::closed) { return; }
-            if (!delivery) { continue; }
-            handler_(delivery->body());
-            delivery->ack();
-        }
-    }
-
-    latchbox::Queue<Msg> queue_;
-    Handler handler_;
-    std::atomic<bool> stopped_ = false;
-    std::thread thread_;
-};
 
 template <class Numbers> double multiplied(const Numbers& numbers) {
     double product = 1;
@@ -110,24 +74,24 @@ template <class Numbers> bool run_factory(const char* name, const std::vector<do
     std::thread packer{[&] { packed = pack(products, divide); }};
     const auto do_multiply = [&](const Numbers& n) { products.publish(multiplied(n)).value(); };
     const auto do_divide = [&](const Numbers& n) { quotients.publish(divided(n)).value(); };
-    Worker first{multiply, do_multiply};
-    Worker second{multiply, do_multiply};
-    Worker divider{divide, do_divide};
+    latchbox::Workers first{multiply, {}, do_multiply};
+    latchbox::Workers second{multiply, {}, do_multiply};
+    latchbox::Workers divider{divide, {}, do_divide};
 
     std::size_t mined = 0;
     const auto mine_until = [&](std::size_t end) {
         while (mined < end) { multiply.publish(groups[mined++]).value(); }
     };
     mine_until(groups.size() / 4);
-    first.stop();  // the other goes on alone
+    first.stop();  // a handler under way is finished first; the other goes on alone
     mine_until(groups.size() / 2);
     second.stop();  // now the queue fills up, and then the miner is told
     while (mined < groups.size() && multiply.publish(groups[mined], {.block_for = 10ms})) {
         ++mined;
     }
     const std::size_t waiting = multiply.size();
-    first.start();
-    second.start();
+    first = {multiply, {}, do_multiply};
+    second = {multiply, {}, do_multiply};
     mine_until(groups.size());
 
     for (std::size_t i = 0; i < groups.size() / size; ++i) { quotients.fetch()->ack(); }
