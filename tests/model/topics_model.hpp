@@ -165,6 +165,8 @@ public:
 
     /// The post that a repeat of the value would be, at this instant.
     [[nodiscard]] std::size_t stands_for_post(std::size_t t, std::string_view text) const {
+        // One that was told so after it had remembered values looks at none of them.
+        if (topics_[t].options.dedup_window.count() == 0) { return none; }
         for (const Topic& other : topics_) {
             if (mistake_ != Mistake::value_is_one_for_all_subjects) { break; }
             const std::size_t found = stands_for(other.values, text, Named::post);
