@@ -37,7 +37,7 @@ public:
         topics_.clear();
         many_.clear();
         if (most > few) { many_.resize(most); }
-        for (Part& part : few_) { part = Part{}; }
+        for (Part& part : few_) { part.leaving = part.coming = 0; }
         first_ = most > few ? many_.data() : few_;
         size_ = 0;
     }
