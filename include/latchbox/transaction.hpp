@@ -91,9 +91,7 @@ public:
     ///         nothing has changed.
     /// Cost    One lock per queue and topic, held together.
     [[nodiscard]] Result<std::vector<MessageId>> commit() {
-        if (!broker_) { return Errc::already_settled; }
-        if (broker_->is_closed()) { return Errc::closed; }
-        if (committed_) { return Errc::already_settled; }
+        if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         std::vector<MessageId> ids(posts_.size());
         auto posts = std::make_unique<Post[]>(posts_.size());
         for (std::size_t i = 0; i < posts_.size(); ++i) {
@@ -144,7 +142,7 @@ private:
 
     // What is wrong with a part is wrong with the whole.
     Result<void> spoil(Errc why) noexcept {
-        if (spoiled_ == Errc{} && why != Errc::closed) { spoiled_ = why; }
+        if (spoiled_ == Errc{}) { spoiled_ = why; }
         return why;
     }
     [[nodiscard]] Errc refusal() const noexcept {

@@ -28,7 +28,9 @@ public:
     using After = Aftermath<Msg, Platform>;
 
     Appending(Topic& topic, const PublishOptions& options) noexcept
-        : topic_{topic}, options_{options} {}
+        : needs{Needs::of(options, false)}, topic_{topic}, options_{options} {}
+
+    const Needs needs;  // of each copy, in its queue
 
     // The message that stands for those with this value; the publish counts as repeated. [7.1]
     bool find_first(std::string_view value, Instant now, MessageId& id) const noexcept
@@ -89,8 +91,8 @@ public:
                 continue;
             }
             queue.share(slot, *body);
-            static_cast<void>(detail::accept(queue, slot, options_, Needs::of(options_, false),
-                                             linking, &target.key, now, effects));
+            static_cast<void>(
+                detail::accept(queue, slot, options_, needs, linking, &target.key, now, effects));
             if (!queue.holds_bodies) { queue.drop(queue.bodies[slot], after); }
         }
         const bool stands = !options_.dedup.empty() && topic_.options.dedup_window > Duration{};

@@ -75,7 +75,7 @@ private:
     template <class Source> Errc spread(std::span<Source> messages, MessageId* ids) {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         if (!is_usable(options_, true, messages.size())) { return Errc::invalid_option; }
-        booking_.needs = Needs::of(options_, false);
+        booking_.needs = appending_.needs;
         Way way{topic_, messages.size(), booking_.needs};
         if (way.topic_options().dedup_window > Duration{}) {
             booking_.value = options_.dedup;

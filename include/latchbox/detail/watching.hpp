@@ -4,7 +4,6 @@
 
 #include <memory>
 #include <type_traits>
-#include <utility>
 
 #include "latchbox/detail/settling.hpp"
 #include "latchbox/platform.hpp"
@@ -27,15 +26,14 @@ public:
         if constexpr (stops) {
             for (std::unique_ptr<Watch> made;; made = std::make_unique<Watch>()) {
                 shell.enter();
-                Watch* watch = nullptr;
-                const bool live = !shell.is_closed() && shell.core.holds(holder.slot, holder.lease);
-                if (live) { watch = watch_over(shell, holder.slot, made); }
-                if (!live || watch != nullptr) {
-                    auto token = live ? watch->source.get_token() : StopToken{};
+                if (shell.is_closed() || !shell.core.holds(holder.slot, holder.lease)) {
                     shell.mutex.unlock();
-                    return live ? std::move(token) : stopped();
+                    return stopped();
                 }
+                Watch* const watch = watch_over(shell, holder.slot, made);
+                auto token = watch != nullptr ? watch->source.get_token() : StopToken{};
                 shell.mutex.unlock();
+                if (watch != nullptr) { return token; }
             }
         } else {
             return {};
