@@ -208,17 +208,10 @@ private:
 // The program goes in exactly these ways.
 template <class SetUp>
 void every_entry(const std::set<std::string>& ways, const simulation::Rules& rules, SetUp set_up) {
-    every_schedule(
-        {},
-        [=](World& world, const std::shared_ptr<Scene>& scene) {
-            set_up(world, std::make_shared<Ledger>(world, scene));
-        },
-        ways, rules);
+    every_schedule_on<Ledger>(ways, rules, set_up);
 }
 
 inline constexpr simulation::Rules all_points{};
-inline constexpr simulation::Rules two_preemptions{.preemptions = 2};
 inline constexpr simulation::Rules two_interrupted{.interrupt_after = true, .preemptions = 2};
-inline constexpr simulation::Rules three_interrupted{.interrupt_after = true, .preemptions = 3};
 
 }  // namespace scenes

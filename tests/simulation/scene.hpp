@@ -258,7 +258,21 @@ inline void every_schedule(const QueueOptions& options, const Setup& setup,
     }
 }
 
+// The same of a program on a larger scene, which is made of a world and a small one.
+template <class Larger, class SetUp>
+void every_schedule_on(const std::set<std::string>& expected, const simulation::Rules& rules,
+                       SetUp set_up) {
+    every_schedule(
+        {},
+        [=](World& world, const std::shared_ptr<Scene>& scene) {
+            set_up(world, std::make_shared<Larger>(world, scene));
+        },
+        expected, rules);
+}
+
 inline constexpr simulation::Rules interrupted{.interrupt_after = true};
+inline constexpr simulation::Rules two_preemptions{.preemptions = 2};
+inline constexpr simulation::Rules three_interrupted{.interrupt_after = true, .preemptions = 3};
 inline constexpr simulation::Rules spurious{.spurious_wakes = 1};
 inline constexpr simulation::Rules three_preemptions{.preemptions =
                                                          3};  // where all would be too many

@@ -206,17 +206,10 @@ private:
 // The program goes in exactly these ways.
 template <class SetUp>
 void every_way(const std::set<std::string>& ways, const simulation::Rules& rules, SetUp set_up) {
-    every_schedule(
-        {},
-        [=](World& world, const std::shared_ptr<Scene>& scene) {
-            set_up(world, std::make_shared<Stage>(world, scene));
-        },
-        ways, rules);
+    every_schedule_on<Stage>(ways, rules, set_up);
 }
 
 inline constexpr simulation::Rules all{};
-inline constexpr simulation::Rules two_preemptions{.preemptions = 2};
-inline constexpr simulation::Rules three_interrupted{.interrupt_after = true, .preemptions = 3};
 
 inline SubscriptionOptions of(std::size_t capacity, Overflow overflow) {
     return {.capacity = capacity, .overflow = overflow, .block_for = for_ever};
