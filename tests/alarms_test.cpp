@@ -13,7 +13,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "support/failing_new.hpp"
 
 namespace {
@@ -32,7 +32,7 @@ struct Alarm final : latchbox::detail::Alarm {
 static_assert(!std::is_copy_constructible_v<Alarm>, "others know where it is");
 
 TEST_CASE("every script of six steps is kept as by a naive list [4.3]") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         std::array<Alarm, 3> each;
         Alarms alarms;

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -83,7 +83,7 @@ struct World {
 };
 
 // One step of a slot: something due at 1, 2 or 3, or nothing any more.
-void step(support::Choices& choices, World& world) {
+void step(latchbox::testing::Choices& choices, World& world) {
     const Slot slot = choices.pick(slots);
     if (world.naive[slot]) { return world.remove(slot); }
     const Instant when = at(choices.pick(2) + 1);
@@ -96,7 +96,7 @@ void step(support::Choices& choices, World& world) {
 }
 
 TEST_CASE("after every sequence of four steps the first is that of a naive table [4.3]") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         World world;
         for (int i = 0; i < 4; ++i) { step(choices, world); }
@@ -105,7 +105,7 @@ TEST_CASE("after every sequence of four steps the first is that of a naive table
 }
 
 TEST_CASE("along a walk what comes to stand in front is always announced [4.3]") {
-    support::Seeded choices{3};
+    latchbox::testing::Seeded choices{3};
     World world;
     for (int i = 0; i < 5'000; ++i) {
         const Due before = world.first().first;

@@ -12,7 +12,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "support/failing_new.hpp"
 
 // Values and who used them last, beside a naive list.
@@ -85,7 +85,7 @@ struct Both {
         for (std::size_t i = 0; i < different; ++i) { values.push_back(std::string(i + 1, 'v')); }
     }
     // Memory grows as late and by as little as it can.
-    void step(support::Choices& choices, std::uint32_t latest, std::int64_t length) {
+    void step(latchbox::testing::Choices& choices, std::uint32_t latest, std::int64_t length) {
         now += choices.pick(2);
         const Instant told = at(now - choices.pick(latest + 1));
         const auto& value = values[choices.pick(static_cast<std::uint32_t>(values.size()))];
@@ -115,7 +115,7 @@ struct Both {
 
 TEST_CASE("every script of six uses is remembered as by a naive list [7.1]") {
     for (std::size_t bound = 0; bound <= 3; ++bound) {
-        support::Exhaustive choices;
+        latchbox::testing::Exhaustive choices;
         do {
             Both both{bound, 3};
             for (int i = 0; i < 6; ++i) { both.step(choices, 0, 2); }
@@ -126,7 +126,7 @@ TEST_CASE("every script of six uses is remembered as by a naive list [7.1]") {
 
 TEST_CASE("who looked at the clock before another counts from when that one did [7.1]") {
     for (std::size_t bound = 1; bound <= 3; ++bound) {
-        support::Exhaustive choices;
+        latchbox::testing::Exhaustive choices;
         do {
             Both both{bound, 3};
             for (int i = 0; i < 4; ++i) { both.step(choices, 1, 2); }
@@ -142,7 +142,7 @@ TEST_CASE("who looked at the clock before another counts from when that one did 
 
 TEST_CASE("long walks are remembered as by a naive list, whatever hashes alike [7.1]") {
     for (std::size_t bound = 1; bound < 60; bound += 1 + bound / 2) {
-        support::Seeded choices{bound};
+        latchbox::testing::Seeded choices{bound};
         Both both{bound, 40};
         for (int i = 0; i < 400; ++i) { both.step(choices, 1, 30); }
         both.check();

@@ -9,7 +9,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // What is known of numbers, beside a naive memory of all failures.
 namespace {
@@ -75,7 +75,7 @@ struct Both {
         forget(at);
     }
     void forget(std::size_t at) { held.erase(held.begin() + static_cast<std::ptrdiff_t>(at)); }
-    void step(support::Choices& choices) {
+    void step(latchbox::testing::Choices& choices) {
         const auto size = static_cast<std::uint32_t>(held.size());
         switch (size == 0 ? 0 : choices.pick(3)) {
             case 0: return draw();
@@ -155,7 +155,7 @@ TEST_CASE("without a memory each failure is forgotten at once, and takes none [5
 
 TEST_CASE("every script of seven steps is remembered as a naive memory does [5.2]") {
     for (std::size_t bound = 0; bound <= 3; ++bound) {
-        support::Exhaustive choices;
+        latchbox::testing::Exhaustive choices;
         do {
             Both both{bound};
             for (int i = 0; i < 7; ++i) { both.step(choices); }
@@ -167,7 +167,7 @@ TEST_CASE("every script of seven steps is remembered as a naive memory does [5.2
 TEST_CASE("long walks are remembered as a naive memory does, near the last number too [5.2]") {
     for (const std::uint64_t first : {std::uint64_t{1}, ~std::uint64_t{0} - 1'000}) {
         for (std::size_t bound = 0; bound < 40; bound += 1 + bound / 2) {
-            support::Seeded choices{bound};
+            latchbox::testing::Seeded choices{bound};
             Both both{bound, first};
             for (int i = 0; i < 400; ++i) { both.step(choices); }
             both.check();

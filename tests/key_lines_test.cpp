@@ -10,7 +10,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // Lines beside naive members, who are asked for each rule of [5.7] word by word.
 namespace {
@@ -120,7 +120,7 @@ struct World {
         members.erase(slot);
     }
     // One step of anything that a message with a key may do.
-    void step(support::Choices& choices, std::uint32_t of_keys) {
+    void step(latchbox::testing::Choices& choices, std::uint32_t of_keys) {
         const Slot slot = choices.pick(static_cast<std::uint32_t>(table.records.size()));
         if (members.count(slot) == 0) {
             if (!lines.has_room()) { grow(2 * lines.room() + 1); }
@@ -289,7 +289,7 @@ TEST_CASE("room that is not larger is left alone, a larger one keeps who stands 
 }
 
 TEST_CASE("every sequence of five steps of three messages and two keys agrees [5.7]") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         World world{3};
         for (int i = 0; i < 5; ++i) { world.step(choices, 2); }
@@ -299,7 +299,7 @@ TEST_CASE("every sequence of five steps of three messages and two keys agrees [5
 
 TEST_CASE("long walks agree, with room growing under them [5.7]") {
     for (std::uint64_t seed = 0; seed < 10; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         World world{30};
         for (int i = 0; i < 1'500; ++i) {
             world.step(choices, 1 + static_cast<std::uint32_t>(seed) * 3);

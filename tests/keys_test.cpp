@@ -11,7 +11,7 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "support/sound.hpp"
 
 // The messages of one key form a line in their queue: one at a time, in order.
@@ -483,7 +483,7 @@ TEST_CASE_FIXTURE(Keyed, "one line of 10^5 is worked off, purged, and redriven i
 TEST_CASE_FIXTURE(Keyed, "whatever happens to its members, each line keeps its order [5.7]") {
     for (std::uint64_t seed = 1; seed <= 20; ++seed) {
         CAPTURE(seed);
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         const auto queue = broker.queue("q" + std::to_string(seed), {.lease = 10s});
         std::vector<std::vector<MessageId>> lines(3);
         const auto drop = [&](const MessageId& id) {

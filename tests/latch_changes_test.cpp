@@ -11,7 +11,7 @@
 
 #include "latchbox/detail/latch_audit.hpp"
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 #include "support/bare_board.hpp"
 
@@ -330,7 +330,7 @@ TEST_CASE("what is dropped at the close is not done, and can be dropped anywhere
 // --- gates -----------------------------------------------------------------------------------
 
 TEST_CASE("a gate opens when it is counted down to 0, by whatever steps [5.8]") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         BareBoard b;
         const std::uint32_t count = choices.pick(4);
@@ -498,7 +498,7 @@ class Graph {
 public:
     static constexpr std::size_t threads = 2;
 
-    explicit Graph(support::Choices& choices) : choices_{choices} {}
+    explicit Graph(latchbox::testing::Choices& choices) : choices_{choices} {}
 
     // One thing of any kind, by either thread.
     void step() {
@@ -528,7 +528,7 @@ public:
         }
         drain();
         check_audit();
-        INFO(support::to_string(choices_.trace()));
+        INFO(latchbox::testing::to_string(choices_.trace()));
         REQUIRE(b_.empty());
     }
     // By one thread alone, to the end: then all is known. Returns who was judged, in order.
@@ -579,7 +579,7 @@ protected:
 
     void check_audit() {
         const char* const broken = b_.board.audit();
-        INFO(support::to_string(choices_.trace()));
+        INFO(latchbox::testing::to_string(choices_.trace()));
         INFO(std::string(broken == nullptr ? "" : broken));
         REQUIRE(broken == nullptr);
     }
@@ -603,7 +603,7 @@ protected:
     // Nothing is left to do: what the board says of a node, and what became of it, is right.
     void check(std::size_t at) {
         const Node& node = nodes_[at];
-        INFO(support::to_string(choices_.trace()), " node ", at);
+        INFO(latchbox::testing::to_string(choices_.trace()), " node ", at);
         if (node.latch != none) { REQUIRE(b_.board.state(node.latch) == node.state); }
         if (node.is_gate || !is_held(at)) { return; }
         const Verdict verdict = naive_verdict(node);
@@ -809,7 +809,7 @@ protected:
         end_if_over(node);
     }
 
-    support::Choices& choices_;
+    latchbox::testing::Choices& choices_;
     BareBoard b_;
     Work works_[threads];
     std::vector<Node> nodes_;
@@ -823,7 +823,7 @@ TEST_CASE("random graphs end as a naive one does, however the work is divided [5
     std::size_t died = 0;
     std::size_t redriven = 0;
     for (std::uint64_t seed = 0; seed < 2'000; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         Graph graph{choices};
         for (int i = 0; i < 80; ++i) {
             graph.step();
@@ -845,7 +845,7 @@ TEST_CASE("random graphs end as a naive one does, however the work is divided [5
 // Two parents and up to two children, in every order of everything.
 class SmallGraph : Graph {
 public:
-    SmallGraph(support::Choices& choices, OnParentFailure policy) : Graph{choices} {
+    SmallGraph(latchbox::testing::Choices& choices, OnParentFailure policy) : Graph{choices} {
         for (int i = 0; i < 2; ++i) { publish(works_[0], 0); }
         policy_ = policy;
         child();
@@ -905,7 +905,7 @@ private:
 
 TEST_CASE("every order of five steps of two parents and two children ends right [5.4] [5.5]") {
     for (const OnParentFailure policy : BareBoard::policies) {
-        support::Exhaustive choices;
+        latchbox::testing::Exhaustive choices;
         do {
             SmallGraph graph{choices, policy};
             for (int i = 0; i < 5; ++i) { graph.step(); }
@@ -970,7 +970,7 @@ TEST_CASE("however works take over from each other, no child is left uninformed 
     using latchbox::detail::IdParts;
     for (const std::uint32_t parents : {3U, 12U, 24U}) {
         for (std::uint64_t seed = 1; seed <= 300; ++seed) {
-            support::Seeded choices{seed};
+            latchbox::testing::Seeded choices{seed};
             Board board;
             const auto grow = [](auto& pool, std::size_t wanted) {
                 while (!pool.has_room(wanted)) {

@@ -14,7 +14,7 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "support/sound.hpp"
 #include "support/watched_threads.hpp"
 
@@ -375,7 +375,7 @@ TEST_CASE_FIXTURE(Family, "the failure longest ago is forgotten first [5.2] [4.1
 }
 
 TEST_CASE_FIXTURE(Family, "a failure is never taken for a success, whatever is forgotten [5.2]") {
-    support::Seeded choices{20'240'917};
+    latchbox::testing::Seeded choices{20'240'917};
     for (const std::size_t memory : {0U, 1U, 2U, 5U}) {
         CAPTURE(memory);
         const auto q = broker.queue("q" + std::to_string(memory), {.outcome_memory = memory});
@@ -1672,7 +1672,7 @@ private:
         return id == MessageId{} ? "-" : "?";
     }
 
-    support::Seeded choices_;
+    latchbox::testing::Seeded choices_;
     latchbox::ManualClock clock_;
     Broker broker_{{.clock = &clock_}};
     std::vector<Queue> queues_;

@@ -12,7 +12,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "support/failing_new.hpp"
 #include "support/subjects.hpp"
 
@@ -94,7 +94,7 @@ TEST_CASE("each pattern alone matches what it says, and nothing else [6.1]") {
 
 TEST_CASE("whatever comes and goes, what is there is found, and nothing else stays behind [6.7]") {
     for (std::uint64_t seed = 1; seed <= 200; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         Index index;
         std::vector<std::pair<std::string, int>> there;
         for (int step = 0; step < 60; ++step) {

@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -70,7 +70,7 @@ TEST_CASE("what is given back is taken again, the last one first, and as new") {
 }
 
 // Takes and gives beside a naive list of what is taken, growing where there is no room.
-void walk(support::Choices& choices, int steps) {
+void walk(latchbox::testing::Choices& choices, int steps) {
     Pool pool;
     std::vector<std::uint32_t> taken;
     std::vector<const Thing*> places;
@@ -105,10 +105,10 @@ void walk(support::Choices& choices, int steps) {
 }
 
 TEST_CASE("nothing is taken twice, and what is taken keeps its place and value") {
-    support::Exhaustive every;
+    latchbox::testing::Exhaustive every;
     do { walk(every, 7); } while (every.next());
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-        support::Seeded some{seed};
+        latchbox::testing::Seeded some{seed};
         walk(some, 1'000);
     }
 }

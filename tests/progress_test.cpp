@@ -11,7 +11,7 @@
 
 #include "support/bare_board.hpp"
 #include "support/bare_core.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // Nobody waits for ever: a core and a latch board together, as the shell joins them, filled with
 // messages that have parents and keys and in part die. Then everything that may be redriven is, and
@@ -35,7 +35,7 @@ using support::Slot;
 
 class Joined {
 public:
-    explicit Joined(support::Choices& choices, const latchbox::QueueOptions& options)
+    explicit Joined(latchbox::testing::Choices& choices, const latchbox::QueueOptions& options)
         : choices_{choices}, queue_{options} {}
 
     void step() {
@@ -53,7 +53,7 @@ public:
     void finish() {
         while (queue_.core.held() != 0) {
             run_dry();
-            INFO(support::to_string(choices_.trace()));
+            INFO(latchbox::testing::to_string(choices_.trace()));
             REQUIRE(queue_.core.held() ==
                     queue_.core.in(State::dead) + queue_.core.in(State::blocked));
             // Only one who holds may still wait: for a dead one whose own parent has failed.
@@ -197,7 +197,7 @@ private:
         queue_.core.forget_parents(slot);
     }
     void check() {
-        INFO(support::to_string(choices_.trace()));
+        INFO(latchbox::testing::to_string(choices_.trace()));
         const char* const core = queue_.core.audit();
         const char* const board = board_.board.audit();
         INFO(std::string(core != nullptr ? core : "sound"));
@@ -206,7 +206,7 @@ private:
         REQUIRE(board == nullptr);
     }
 
-    support::Choices& choices_;
+    latchbox::testing::Choices& choices_;
     BareCore queue_;
     BareBoard board_;
     std::vector<Known> known_;
@@ -219,7 +219,7 @@ TEST_CASE(
     latchbox::QueueStats reached;
     std::size_t left = 0;
     for (std::uint64_t seed = 0; seed < 600; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         latchbox::QueueOptions options;
         if (seed % 3 == 0) { options.dead_capacity = seed % 4; }
         Joined joined{choices, options};
@@ -237,7 +237,7 @@ TEST_CASE(
 
 TEST_CASE("many short scripts come to an end [5.4] [5.6] [5.7]") {
     for (std::uint64_t seed = 0; seed < 10'000; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         Joined joined{choices, {}};
         for (int i = 0; i < 12; ++i) { joined.step(); }
         joined.finish();

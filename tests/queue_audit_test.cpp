@@ -10,7 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "support/bare_core.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // A sound core is sound after every step, and one that was tampered with is not.
 namespace {
@@ -26,7 +26,7 @@ using support::ns;
 using support::Slot;
 
 // Any of those in this state, or `none`.
-Slot some(support::Choices& choices, const BareCore& queue, bool leased) {
+Slot some(latchbox::testing::Choices& choices, const BareCore& queue, bool leased) {
     std::vector<Slot> found;
     for (Slot slot = 0; slot < queue.core.slots(); ++slot) {
         const State state = queue.state(slot);
@@ -38,7 +38,7 @@ Slot some(support::Choices& choices, const BareCore& queue, bool leased) {
     return found.empty() ? none : found[choices.pick(count)];
 }
 
-void settle(support::Choices& choices, BareCore& queue, Slot slot, std::int64_t now) {
+void settle(latchbox::testing::Choices& choices, BareCore& queue, Slot slot, std::int64_t now) {
     if (slot == none) { return; }
     switch (choices.pick(8)) {
         case 0: return queue.core.ack(slot, queue.effects);
@@ -52,7 +52,7 @@ void settle(support::Choices& choices, BareCore& queue, Slot slot, std::int64_t 
     }
 }
 
-void remove(support::Choices& choices, BareCore& queue, std::int64_t now) {
+void remove(latchbox::testing::Choices& choices, BareCore& queue, std::int64_t now) {
     const Slot slot = some(choices, queue, false);
     const std::uint32_t choice = choices.pick(20);
     if (choice == 0) { queue.core.purge(queue.effects); }
@@ -67,7 +67,7 @@ void remove(support::Choices& choices, BareCore& queue, std::int64_t now) {
 }
 
 // What parents may say of a child that waits for them; and somebody asks for a latch.
-void tie(support::Choices& choices, BareCore& queue, std::int64_t now) {
+void tie(latchbox::testing::Choices& choices, BareCore& queue, std::int64_t now) {
     const Slot slot = some(choices, queue, choices.pick(2) == 0);
     if (slot == none) { return; }
     if (queue.core.latch(slot) == none && choices.pick(3) == 0) { return queue.watch(slot, slot); }
@@ -78,7 +78,7 @@ void tie(support::Choices& choices, BareCore& queue, std::int64_t now) {
     if (verdict == Verdict::go && choices.pick(2) == 0) { queue.core.forget_parents(slot); }
 }
 
-void publish(support::Choices& choices, BareCore& queue, std::int64_t now) {
+void publish(latchbox::testing::Choices& choices, BareCore& queue, std::int64_t now) {
     const std::int64_t delay = choices.pick(2) * choices.pick(6);
     latchbox::detail::Wishes wishes{.priority = static_cast<std::uint8_t>(choices.pick(3)),
                                     .delay = ns(delay)};
@@ -94,7 +94,7 @@ void publish(support::Choices& choices, BareCore& queue, std::int64_t now) {
 }
 
 // One step of anything, after all that is due.
-void step(support::Choices& choices, BareCore& queue, std::int64_t& now) {
+void step(latchbox::testing::Choices& choices, BareCore& queue, std::int64_t& now) {
     if (choices.pick(3) == 0) { now += choices.pick(5); }
     queue.pass(at(now));
     queue.core.see(at(now));
@@ -115,7 +115,7 @@ void step(support::Choices& choices, BareCore& queue, std::int64_t& now) {
     queue.collect();
 }
 
-QueueOptions some_options(support::Choices& choices) {
+QueueOptions some_options(latchbox::testing::Choices& choices) {
     QueueOptions options = {.lease = ns(1 + choices.pick(10)), .capacity = 1 + choices.pick(12)};
     if (choices.pick(2) == 0) { options.overflow = Overflow::drop_oldest; }
     options.max_failures = choices.pick(4);
@@ -129,7 +129,7 @@ QueueOptions some_options(support::Choices& choices) {
 TEST_CASE("a core is sound after every step of long walks with any options [4.1] [4.12]") {
     latchbox::QueueStats reached;
     for (std::uint64_t seed = 0; seed < 60; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         BareCore queue{some_options(choices),
                        seed % 2 == 0 ? support::FromOne::start : support::NearTheEnd::start};
         std::int64_t now = 0;
@@ -156,7 +156,7 @@ TEST_CASE("a core is sound after every step of long walks with any options [4.1]
 
 TEST_CASE("a copy of a core does from then on what the core does") {
     for (std::uint64_t seed = 0; seed < 40; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         BareCore queue{some_options(choices), {.first_bits = 0}};
         std::int64_t now = 0;
         for (std::uint32_t i = choices.pick(150); i > 0; --i) { step(choices, queue, now); }
@@ -166,8 +166,8 @@ TEST_CASE("a copy of a core does from then on what the core does") {
         for (BareCore* twin : {&copy, &assigned}) {
             // Each in turn, so that a shared piece would show.
             BareCore original{queue};
-            support::Seeded once{seed + 1'000};
-            support::Seeded again{seed + 1'000};
+            latchbox::testing::Seeded once{seed + 1'000};
+            latchbox::testing::Seeded again{seed + 1'000};
             std::int64_t then = now;
             std::int64_t twins = now;
             for (int i = 0; i < 60; ++i) {

@@ -12,7 +12,7 @@
 #include <doctest/doctest.h>
 
 #include "support/bare_core.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // Where messages stand: what accepting draws, who is evicted, what leaving leaves behind.
 namespace {
@@ -114,7 +114,7 @@ Slot naive_candidate(const SoundCore& queue, const std::vector<Slot>& deaths) {
 }
 
 // Fills a queue in some way, brings everything back in some way, then evicts all there is.
-void evict_all(support::Choices& choices, std::uint32_t messages) {
+void evict_all(latchbox::testing::Choices& choices, std::uint32_t messages) {
     SoundCore queue{{.capacity = messages, .overflow = latchbox::Overflow::drop_oldest}};
     for (std::uint32_t i = 0; i < messages; ++i) {
         const auto priority = static_cast<std::uint8_t>(choices.pick(2));
@@ -151,10 +151,10 @@ void evict_all(support::Choices& choices, std::uint32_t messages) {
 }
 
 TEST_CASE("evicted goes the oldest dead, then the oldest of the lowest priority [7.2]") {
-    support::Exhaustive every;
+    latchbox::testing::Exhaustive every;
     do { evict_all(every, 3); } while (every.next());
     for (std::uint64_t seed = 0; seed < 300; ++seed) {
-        support::Seeded some{seed};
+        latchbox::testing::Seeded some{seed};
         evict_all(some, 12);
     }
 }
@@ -526,7 +526,7 @@ TEST_CASE("a new expiry of who is first now is kept: time finds it in its line [
 // joined.
 class Lines {
 public:
-    Lines(support::Choices& choices, const latchbox::QueueOptions& options)
+    Lines(latchbox::testing::Choices& choices, const latchbox::QueueOptions& options)
         : choices_{choices}, queue_{options, {.first_bits = 0}} {}
 
     void step() {
@@ -666,7 +666,7 @@ private:
     }
     void check() {
         const char* const broken = queue_.core.audit();
-        INFO(support::to_string(choices_.trace()), broken == nullptr ? "" : broken);
+        INFO(latchbox::testing::to_string(choices_.trace()), broken == nullptr ? "" : broken);
         REQUIRE(broken == nullptr);
         for (const auto& [key, line] : lines_) {
             for (std::size_t i = 0; i < line.size(); ++i) {
@@ -697,7 +697,7 @@ private:
         }
     }
 
-    support::Choices& choices_;
+    latchbox::testing::Choices& choices_;
     support::BareCore queue_;
     std::int64_t now_ = 0;
     std::map<std::string, std::vector<Member>> lines_;  // in the order of their places
@@ -708,7 +708,7 @@ private:
 TEST_CASE("walks with keys, parents and all exits keep each line as a naive one [5.7]") {
     latchbox::QueueStats reached;
     for (std::uint64_t seed = 0; seed < 120; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         latchbox::QueueOptions options{.lease = ns(5), .capacity = 12};
         if (seed % 2 == 0) { options.overflow = latchbox::Overflow::drop_oldest; }
         if (seed % 3 == 0) { options.dead_capacity = seed % 4; }

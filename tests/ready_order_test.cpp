@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -47,7 +47,7 @@ struct World {
         naive.erase({table.place(slot), slot});
     }
     // At its old place, or with a new one at the back of some priority.
-    void step(support::Choices& choices, std::uint32_t of_priorities) {
+    void step(latchbox::testing::Choices& choices, std::uint32_t of_priorities) {
         const Slot slot = choices.pick(static_cast<std::uint32_t>(table.records.size()));
         if (contains(slot)) { return remove(slot); }
         if (const std::uint32_t choice = choices.pick(of_priorities + 1); choice != 0) {
@@ -98,7 +98,7 @@ struct World {
 };
 
 TEST_CASE("after every sequence of five steps messages come by priority, then number [4.4]") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         World world{3};
         for (int i = 0; i < 5; ++i) { world.step(choices, 2); }
@@ -107,7 +107,7 @@ TEST_CASE("after every sequence of five steps messages come by priority, then nu
 }
 
 TEST_CASE("along a walk with ten priorities the first is always that of a sorted set [4.4]") {
-    support::Seeded choices{4};
+    latchbox::testing::Seeded choices{4};
     World world{40};
     for (int i = 0; i < 5'000; ++i) {
         world.step(choices, priorities);

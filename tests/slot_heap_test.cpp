@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -79,7 +79,7 @@ TEST_CASE("every order of insertion and of removal of up to five items keeps the
 TEST_CASE("every sequence of six insertions and removals does so, with equal keys too") {
     for (const std::array<int, 5>& keys :
          {std::array{1, 1, 1, 1, 1}, {0, 1, 0, 1, 0}, {4, 3, 2, 1, 0}, {2, 0, 1, 2, 0}}) {
-        support::Exhaustive choices;
+        latchbox::testing::Exhaustive choices;
         do {
             Heap heap = heap_for(5);
             std::vector<int> naive;
@@ -101,7 +101,7 @@ TEST_CASE("every sequence of six insertions and removals does so, with equal key
 }
 
 TEST_CASE("a long walk with many items keeps the order, while room grows under it") {
-    support::Seeded choices{2};
+    latchbox::testing::Seeded choices{2};
     Heap heap = heap_for(1);
     std::vector<int> keys(100, -1);
     for (std::uint32_t i = 0; i < 5'000; ++i) {

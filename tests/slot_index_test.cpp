@@ -7,7 +7,7 @@
 
 #include "latchbox/detail/slot_index.hpp"
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -66,7 +66,7 @@ TEST_CASE("what is in stays in when it grows; smaller room is not taken") {
 
 TEST_CASE("an index is as a map would be") {
     for (std::uint64_t seed = 0; seed < 50; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         SlotIndex index = with_room(8);
         std::map<std::uint64_t, Slot> naive;
         std::map<Slot, std::uint64_t> there;

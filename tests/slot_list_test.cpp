@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -35,7 +35,7 @@ bool same(const SlotList& list, const std::vector<Record>& records, const std::l
 }
 
 // One step, chosen among all that are possible in this state.
-void step(support::Choices& choices, SlotList& list, std::vector<Record>& records,
+void step(latchbox::testing::Choices& choices, SlotList& list, std::vector<Record>& records,
           std::list<Slot>& naive) {
     const auto slots = static_cast<std::uint32_t>(records.size());
     const std::uint32_t choice = choices.pick(2 * slots + 1);
@@ -60,7 +60,7 @@ void step(support::Choices& choices, SlotList& list, std::vector<Record>& record
 }
 
 TEST_CASE("every sequence of six steps over three slots does what std::list does") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     std::size_t sequences = 0;
     do {
         SlotList list;
@@ -74,7 +74,7 @@ TEST_CASE("every sequence of six steps over three slots does what std::list does
 }
 
 TEST_CASE("a long walk over many slots does what std::list does") {
-    support::Seeded choices{1};
+    latchbox::testing::Seeded choices{1};
     SlotList list;
     std::vector<Record> records(20);
     std::list<Slot> naive;

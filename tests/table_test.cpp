@@ -7,7 +7,7 @@
 
 #include <doctest/doctest.h>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -40,7 +40,7 @@ bool is_new(const History& history) {
 }
 
 TEST_CASE("every sequence of givings and takings keeps one new history for each who has one") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         Table table = table_for(3, 3);
         std::set<Slot> have;

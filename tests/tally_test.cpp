@@ -11,7 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "latchbox/platform.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // The latch of a message over its copies, beside the copies themselves.
 namespace {
@@ -38,7 +38,7 @@ struct Naive {
 TEST_CASE_TEMPLATE("every script of six steps ends as its copies stand [5.3]", Platform,
                    latchbox::Threads, latchbox::SingleThread) {
     for (std::uint32_t count = 0; count <= 3; ++count) {
-        support::Exhaustive choices;
+        latchbox::testing::Exhaustive choices;
         do {
             Tally<Platform> tally;
             tally.begin(count);

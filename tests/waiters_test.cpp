@@ -10,7 +10,7 @@
 
 #include "latchbox/detail/reference.hpp"
 #include "latchbox/platform.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -18,7 +18,7 @@ using Waiter = latchbox::detail::Waiter<latchbox::SingleThread>;
 using Waiters = latchbox::detail::Waiters<latchbox::SingleThread>;
 
 TEST_CASE("every sequence of coming and going keeps first come, first served [4.9]") {
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         std::array<Waiter, 4> waiters;
         // Two of them wait up to some instant.
@@ -54,7 +54,7 @@ TEST_CASE("every sequence of coming and going keeps first come, first served [4.
 TEST_CASE("those of one member are found in line, and taken out without a stir [6.2] [4.9]") {
     using Membership = latchbox::detail::Membership<latchbox::SingleThread>;
     const latchbox::detail::Reference<Membership> member{new Membership};
-    support::Exhaustive choices;
+    latchbox::testing::Exhaustive choices;
     do {
         std::array<Waiter, 4> waiters;
         Waiters line;

@@ -23,7 +23,7 @@
 
 #include "latchbox/latchbox.hpp"
 #include "model/transactions_script.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -31,12 +31,12 @@ constexpr std::size_t steps_of_a_script = 200;
 
 // Of the script that is running: an assertion of the library, or who finds that it takes too long,
 // ends the process.
-const support::Choices* running = nullptr;
+const latchbox::testing::Choices* running = nullptr;
 
 extern "C" void on_end(int signal) {
     std::signal(signal, SIG_DFL);
     if (running != nullptr) {
-        std::printf("LATCHBOX_TRACE=%s\n", support::to_string(running->trace()).c_str());
+        std::printf("LATCHBOX_TRACE=%s\n", latchbox::testing::to_string(running->trace()).c_str());
         std::fflush(stdout);
     }
     std::raise(signal);
@@ -54,7 +54,7 @@ struct Outcome {
 };
 
 template <class Platform = latchbox::Threads>
-Outcome run_script(support::Choices& choices, const model::Setting& setting = {},
+Outcome run_script(latchbox::testing::Choices& choices, const model::Setting& setting = {},
                    std::size_t steps = steps_of_a_script) {
     running = &choices;
     Outcome outcome;
@@ -76,7 +76,7 @@ std::uint64_t seed_of_this_run() {
         const auto now = std::chrono::system_clock::now().time_since_epoch();
         const auto ticks = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
         const std::uint64_t by_time = static_cast<std::uint64_t>(ticks) % 1'000'000'000'000U;
-        const std::uint64_t chosen = support::seed_from_environment().value_or(by_time);
+        const std::uint64_t chosen = latchbox::testing::seed_from_environment().value_or(by_time);
         std::printf("LATCHBOX_SEED=%llu\n", static_cast<unsigned long long>(chosen));
         std::fflush(stdout);
         return chosen;
@@ -97,9 +97,9 @@ std::string subject_of(const std::string& difference) {
 // Shrinks a failing script as long as it fails in the same, prints how to repeat it and what it
 // does.
 template <class Platform>
-support::Trace report(const support::Trace& trace, const model::Setting& setting,
-                      std::uint64_t seed, bool print) {
-    support::Replay whole{trace};
+latchbox::testing::Trace report(const latchbox::testing::Trace& trace,
+                                const model::Setting& setting, std::uint64_t seed, bool print) {
+    latchbox::testing::Replay whole{trace};
     const Outcome original = run_script<Platform>(whole, setting);
     const std::string subject = subject_of(original.difference);
     // What it takes longer for is not simpler.
@@ -108,21 +108,21 @@ support::Trace report(const support::Trace& trace, const model::Setting& setting
         if (failed.figures.steps != 0) { steps = failed.figures.steps; }
     };
     take_steps_of(original);
-    const auto still_fails = [&](const support::Trace& candidate) {
-        support::Replay replay{candidate};
+    const auto still_fails = [&](const latchbox::testing::Trace& candidate) {
+        latchbox::testing::Replay replay{candidate};
         const Outcome outcome = run_script<Platform>(replay, setting, steps);
         if (subject_of(outcome.difference) != subject) { return false; }
         take_steps_of(outcome);
         return true;
     };
-    support::Trace small = support::shrink(trace, still_fails, 4'000);
+    latchbox::testing::Trace small = latchbox::testing::shrink(trace, still_fails, 4'000);
     if (!print) { return small; }
     model::Setting aloud = setting;
     aloud.keep_log = true;
-    support::Replay replay{small};
+    latchbox::testing::Replay replay{small};
     const Outcome outcome = run_script<Platform>(replay, aloud);
     std::printf("LATCHBOX_SEED=%llu LATCHBOX_TRACE=%s\n", static_cast<unsigned long long>(seed),
-                support::to_string(small).c_str());
+                latchbox::testing::to_string(small).c_str());
     for (const std::string& line : outcome.log) { std::printf("    %s\n", line.c_str()); }
     std::printf("    -> %s\n", outcome.difference.c_str());
     std::fflush(stdout);
@@ -136,7 +136,7 @@ void print(const char* what, std::uint64_t figure) {
 template <class Platform> void run_scripts(std::uint64_t scripts, model::Figures& figures) {
     for (std::uint64_t i = 0; i < scripts; ++i) {
         const std::uint64_t seed = seed_of_this_run() + i;
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         const Outcome outcome = run_script<Platform>(choices);
         add(figures, outcome.figures);
         if (outcome.difference.empty()) { continue; }
@@ -148,9 +148,9 @@ template <class Platform> void run_scripts(std::uint64_t scripts, model::Figures
 // How many scripts it takes to find that the model is wrong; 0 if they do not suffice.
 template <class Platform>
 std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
-                              support::Trace& found) {
+                              latchbox::testing::Trace& found) {
     for (std::uint64_t i = 0; i < scripts; ++i) {
-        support::Seeded choices{seed_of_this_run() + i};
+        latchbox::testing::Seeded choices{seed_of_this_run() + i};
         if (run_script<Platform>(choices, {.mistake = mistake}).difference.empty()) { continue; }
         found = choices.trace();
         return i + 1;
@@ -163,7 +163,7 @@ bool needs_threads(model::Mistake mistake) {
     return mistake >= model::Mistake::commit_waits_for_room;
 }
 std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
-                              support::Trace& found) {
+                              latchbox::testing::Trace& found) {
     return needs_threads(mistake)
                ? scripts_to_find<latchbox::Threads>(mistake, scripts, found)
                : scripts_to_find<latchbox::SingleThread>(mistake, scripts, found);
@@ -176,10 +176,10 @@ TEST_CASE(
     "[4.6] [4.7] [4.8] [4.11] [4.12] [5.1] [5.2] [5.3] [5.4] [5.5] [5.6] [5.7] [5.8] [5.9] "
     "[6.1] [6.2] [6.3] [6.4] [6.5] [6.6] [6.7] [7.1] [7.3] [7.5]") {
     watch_for_the_end();
-    if (const auto trace = support::trace_from_environment()) {
+    if (const auto trace = latchbox::testing::trace_from_environment()) {
         for (model::Setting setting : {model::Setting{}, {.split_time = true}, {.blurred = true}}) {
             setting.keep_log = true;
-            support::Replay replay{*trace};
+            latchbox::testing::Replay replay{*trace};
             const Outcome outcome = run_script(replay, setting);
             for (const std::string& line : outcome.log) { std::printf("    %s\n", line.c_str()); }
             CHECK_MESSAGE(outcome.difference.empty(), outcome.difference);
@@ -290,8 +290,8 @@ TEST_CASE("a jump of the clock equals its steps, whoever finds what was due [4.3
     std::uint64_t compared = 0;
     for (std::uint64_t i = 0; i < scripts_of_this_run() / 40; ++i) {
         const std::uint64_t seed = seed_of_this_run() + (std::uint64_t{1} << 40) + i;
-        support::Seeded jumps{seed};
-        support::Seeded steps{seed};
+        latchbox::testing::Seeded jumps{seed};
+        latchbox::testing::Seeded steps{seed};
         const Outcome jumped = run_script(jumps);
         const Outcome stepped = run_script(steps, {.split_time = true});
         if (!stepped.difference.empty()) {
@@ -310,7 +310,7 @@ TEST_CASE("results do not depend on how cheaply the broker looked at its clock [
     std::uint64_t compared = 0;
     for (std::uint64_t i = 0; i < scripts_of_this_run() / 20; ++i) {
         const std::uint64_t seed = seed_of_this_run() + (std::uint64_t{1} << 41) + i;
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         const Outcome outcome = run_script(choices, {.blurred = true});
         if (!outcome.difference.empty()) {
             report<latchbox::Threads>(choices.trace(), {.blurred = true}, seed, true);
@@ -324,9 +324,9 @@ TEST_CASE("results do not depend on how cheaply the broker looked at its clock [
 TEST_CASE("one script is the same one each time it is run") {
     watch_for_the_end();
     for (std::uint64_t i = 0; i < 20; ++i) {
-        support::Seeded once{seed_of_this_run() + i};
+        latchbox::testing::Seeded once{seed_of_this_run() + i};
         const Outcome first = run_script(once);
-        support::Replay again{once.trace()};
+        latchbox::testing::Replay again{once.trace()};
         const Outcome second = run_script(again);
         CHECK(first.hash == second.hash);
         CHECK(first.figures.steps == second.figures.steps);
@@ -339,7 +339,7 @@ TEST_CASE("no mistake in a rule goes unnoticed") {
     std::uint64_t most = 0;
     std::uint64_t found_all = 0;
     for (int m = 1; m < static_cast<int>(model::Mistake::last_of_them); ++m) {
-        support::Trace trace;
+        latchbox::testing::Trace trace;
         const std::uint64_t scripts = scripts_to_find(static_cast<model::Mistake>(m), 8'000, trace);
         CAPTURE(m);
         CHECK(scripts > 0);
@@ -355,7 +355,7 @@ TEST_CASE("what fails is shrunk to a script that people can read") {
     std::vector<std::size_t> lengths;  // of some of the mistakes, in order
     for (int m = 1; m < static_cast<int>(model::Mistake::last_of_them); m += 2) {
         const model::Setting setting{.mistake = static_cast<model::Mistake>(m)};
-        support::Trace trace;
+        latchbox::testing::Trace trace;
         if (scripts_to_find(setting.mistake, 2'000, trace) == 0) { continue; }
         // A choice of 0 is none: the simplest of everything.
         std::size_t choices = 0;

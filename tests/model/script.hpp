@@ -19,7 +19,7 @@
 #include "latchbox/latchbox.hpp"
 #include "model/figures.hpp"
 #include "model/transactions_model.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "support/tracked_message.hpp"
 
 /// One script: a broker and the model of it, taken through the same operations, compared after
@@ -110,7 +110,7 @@ public:
     using RealGate = latchbox::Gate<Body, Platform>;
     using RealLatch = latchbox::Latch<Body, Platform>;
 
-    Script(support::Choices& choices, const Setting& setting)
+    Script(latchbox::testing::Choices& choices, const Setting& setting)
         : choices_{choices}, setting_{setting}, model_{setting.mistake} {
         Body::reset();
         Body::note_destroyed(&destroyed_);
@@ -1613,7 +1613,7 @@ protected:
     static constexpr std::size_t ids_at_a_step = 6;
     static constexpr Ticks all_lengths[] = {0, 1, 2, 3, 5, 10, 30, never};
 
-    support::Choices& choices_;
+    latchbox::testing::Choices& choices_;
     const Setting setting_;
     std::int64_t live_before_ = 0;
     latchbox::BasicManualClock<Platform> clock_;

@@ -24,7 +24,8 @@ public:
     using RealTransaction = latchbox::Transaction<Body, Platform>;
     using RealBroker = latchbox::Broker<Body, Platform>;
 
-    TransactionsScript(support::Choices& choices, const Setting& setting) : Base{choices, setting} {
+    TransactionsScript(latchbox::testing::Choices& choices, const Setting& setting)
+        : Base{choices, setting} {
         // What is made once for all scripts is none of theirs.
         static_cast<void>(strangers());
         this->live_before_ = Body::live();

@@ -736,7 +736,7 @@ template <class S> void take(S& scene, latchbox::Delivery<Sealed, Simulated>& de
 }
 
 template <class SetUp>
-void every_way_sealed(const std::set<std::string>& ways, const simulation::Rules& rules,
+void every_way_sealed(const std::set<std::string>& ways, const latchbox::testing::Rules& rules,
                       SetUp set_up, const TopicOptions& options = {}) {
     every_schedule(
         {},

@@ -131,8 +131,8 @@ Flow waits(LedgerOf s, Executor executor, MessageId id, std::string* how) {
 
 // The program, with coroutines that are gone at its end.
 template <class SetUp>
-void every_flow(const std::set<std::string>& ways, const simulation::Rules& rules, SetUp set_up,
-                const QueueOptions& options = {}, bool closed = false) {
+void every_flow(const std::set<std::string>& ways, const latchbox::testing::Rules& rules,
+                SetUp set_up, const QueueOptions& options = {}, bool closed = false) {
     every_entry(ways, rules, [=](World& world, auto s) {
         const auto stream = std::make_shared<Stream>();
         s->queues(options);

@@ -14,7 +14,7 @@
 
 // Tells the simulation, which knows whether a mutex is held.
 [[gnu::noinline]] void* operator new(std::size_t size) {
-    simulation::Simulated::allocating();
+    latchbox::testing::Simulated::allocating();
     if (void* const memory = std::malloc(size == 0 ? 1 : size)) { return memory; }
     throw std::bad_alloc{};
 }

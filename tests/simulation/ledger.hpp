@@ -207,11 +207,13 @@ private:
 
 // The program goes in exactly these ways.
 template <class SetUp>
-void every_entry(const std::set<std::string>& ways, const simulation::Rules& rules, SetUp set_up) {
+void every_entry(const std::set<std::string>& ways, const latchbox::testing::Rules& rules,
+                 SetUp set_up) {
     every_schedule_on<Ledger>(ways, rules, set_up);
 }
 
-inline constexpr simulation::Rules all_points{};
-inline constexpr simulation::Rules two_interrupted{.interrupt_after = true, .preemptions = 2};
+inline constexpr latchbox::testing::Rules all_points{};
+inline constexpr latchbox::testing::Rules two_interrupted{.interrupt_after = true,
+                                                          .preemptions = 2};
 
 }  // namespace scenes

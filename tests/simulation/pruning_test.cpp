@@ -14,18 +14,18 @@
 #include <doctest/doctest.h>
 
 #include "latchbox/detail/lock.hpp"
-#include "simulation/simulated.hpp"
+#include "latchbox/testing/simulated.hpp"
 
 // What leaves schedules out has to earn its trust: on programs small enough for all of them to be
 // tried it must reach the same final states and the same failures.
 namespace {
 
 using latchbox::detail::Lock;
-using simulation::explore;
-using simulation::Report;
-using simulation::Simulated;
-using simulation::Strategy;
-using simulation::World;
+using latchbox::testing::explore;
+using latchbox::testing::Report;
+using latchbox::testing::Simulated;
+using latchbox::testing::Strategy;
+using latchbox::testing::World;
 using Guard = Lock<Simulated::Mutex>;
 
 constexpr auto relaxed = std::memory_order_relaxed;
@@ -103,7 +103,7 @@ auto queue_program(int fibers, int each, std::size_t capacity,
 class RandomProgram {
 public:
     explicit RandomProgram(std::uint64_t seed) {
-        support::Seeded chance{seed};
+        latchbox::testing::Seeded chance{seed};
         const std::uint32_t fibers = 2 + chance.pick(2);
         for (std::uint32_t f = 0; f < fibers; ++f) {
             std::vector<Operation> script;
@@ -261,7 +261,7 @@ struct Totals {
 
 // Both searches of one program; true if it was small enough for that.
 template <class Program>
-bool agree(const Program& program, const simulation::Rules& rules, Totals& totals,
+bool agree(const Program& program, const latchbox::testing::Rules& rules, Totals& totals,
            std::uint64_t limit = 200'000) {
     Strategy all = Strategy::unpruned();
     all.stop_at_failure = false;
@@ -296,7 +296,7 @@ bool agree(const Program& program, const simulation::Rules& rules, Totals& total
 }
 
 void random_programs(const char* name, std::uint64_t first_seed, std::uint64_t wanted,
-                     const simulation::Rules& rules) {
+                     const latchbox::testing::Rules& rules) {
     Totals totals;
     for (std::uint64_t seed = first_seed; totals.programs < wanted; ++seed) {
         CAPTURE(seed);

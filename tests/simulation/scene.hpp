@@ -18,8 +18,8 @@
 #include <doctest/doctest.h>
 
 #include "latchbox/latchbox.hpp"
-#include "simulation/simulated.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/simulated.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // The real broker, under all schedules of small programs. Besides what the simulated platform
 // checks by itself (a lost wake-up is a deadlock there), each run ends with the same questions:
@@ -31,10 +31,10 @@ using latchbox::Duration;
 using latchbox::Errc;
 using latchbox::Overflow;
 using latchbox::QueueOptions;
-using simulation::Report;
-using simulation::Simulated;
-using simulation::Strategy;
-using simulation::World;
+using latchbox::testing::Report;
+using latchbox::testing::Simulated;
+using latchbox::testing::Strategy;
+using latchbox::testing::World;
 using namespace std::chrono_literals;
 
 // A message that knows when its code is run, and how many there are.
@@ -216,14 +216,10 @@ using Setup = std::function<void(World&, std::shared_ptr<Scene>)>;
 // Runs all schedules of one program, which must go in exactly the ways named.
 inline void every_schedule(const QueueOptions& options, const Setup& setup,
                            const std::set<std::string>& expected,
-                           const simulation::Rules& rules = {}) {
+                           const latchbox::testing::Rules& rules = {}) {
     Strategy strategy = Strategy::exhaustive();
     strategy.rules = rules;
-    if (auto trace = support::trace_from_environment()) {
-        strategy = Strategy::replay(*std::move(trace));
-        strategy.rules = rules;
-    }
-    const Report report = simulation::explore(
+    const Report report = latchbox::testing::explore(
         [&](World& world) {
             Parcel::live = 0;
             const auto scene = std::make_shared<Scene>(world, options);
@@ -232,7 +228,7 @@ inline void every_schedule(const QueueOptions& options, const Setup& setup,
         strategy);
     const std::string failure = report.first ? report.first->describe() : "";
     CHECK_MESSAGE(failure.empty(), failure);
-    if (strategy.kind == Strategy::Kind::exhaustive && !report.first) {
+    if (report.passed() && !report.replayed) {
         CHECK(report.complete);
         std::set<std::string> ways;
         std::string told;
@@ -260,7 +256,7 @@ inline void every_schedule(const QueueOptions& options, const Setup& setup,
 
 // The same of a program on a larger scene, which is made of a world and a small one.
 template <class Larger, class SetUp>
-void every_schedule_on(const std::set<std::string>& expected, const simulation::Rules& rules,
+void every_schedule_on(const std::set<std::string>& expected, const latchbox::testing::Rules& rules,
                        SetUp set_up) {
     every_schedule(
         {},
@@ -270,11 +266,12 @@ void every_schedule_on(const std::set<std::string>& expected, const simulation::
         expected, rules);
 }
 
-inline constexpr simulation::Rules interrupted{.interrupt_after = true};
-inline constexpr simulation::Rules two_preemptions{.preemptions = 2};
-inline constexpr simulation::Rules three_interrupted{.interrupt_after = true, .preemptions = 3};
-inline constexpr simulation::Rules spurious{.spurious_wakes = 1};
-inline constexpr simulation::Rules three_preemptions{.preemptions =
+inline constexpr latchbox::testing::Rules interrupted{.interrupt_after = true};
+inline constexpr latchbox::testing::Rules two_preemptions{.preemptions = 2};
+inline constexpr latchbox::testing::Rules three_interrupted{.interrupt_after = true,
+                                                            .preemptions = 3};
+inline constexpr latchbox::testing::Rules spurious{.spurious_wakes = 1};
+inline constexpr latchbox::testing::Rules three_preemptions{.preemptions =
                                                          3};  // where all would be too many
 
 }  // namespace scenes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
-#include "simulation/simulated.hpp"
+#include "latchbox/testing/simulated.hpp"
 
 #include <array>
 #include <functional>
@@ -25,11 +25,11 @@
 namespace {
 
 using latchbox::Duration;
-using simulation::explore;
-using simulation::Report;
-using simulation::Simulated;
-using simulation::Strategy;
-using simulation::World;
+using latchbox::testing::explore;
+using latchbox::testing::Report;
+using latchbox::testing::Simulated;
+using latchbox::testing::Strategy;
+using latchbox::testing::World;
 using Guard = latchbox::detail::Lock<Simulated::Mutex>;
 
 constexpr auto relaxed = std::memory_order_relaxed;
@@ -345,7 +345,7 @@ TEST_CASE("a program's own decisions are explored, and its own checks reported")
                                   Strategy::exhaustive());
     CHECK(first_failure(report) == "a more than two");
     REQUIRE(report.first);
-    CHECK(report.first->trace == simulation::Trace{3});
+    CHECK(report.first->trace == latchbox::testing::Trace{3});
 }
 
 TEST_CASE("a failure comes with a trace that leads there again, and with its story") {

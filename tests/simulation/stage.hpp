@@ -205,11 +205,12 @@ private:
 
 // The program goes in exactly these ways.
 template <class SetUp>
-void every_way(const std::set<std::string>& ways, const simulation::Rules& rules, SetUp set_up) {
+void every_way(const std::set<std::string>& ways, const latchbox::testing::Rules& rules,
+               SetUp set_up) {
     every_schedule_on<Stage>(ways, rules, set_up);
 }
 
-inline constexpr simulation::Rules all{};
+inline constexpr latchbox::testing::Rules all{};
 
 inline SubscriptionOptions of(std::size_t capacity, Overflow overflow) {
     return {.capacity = capacity, .overflow = overflow, .block_for = for_ever};

@@ -979,8 +979,8 @@ TEST_CASE("pruning loses no way in which a small program of topics may go") {
         Strategy full = Strategy::unpruned();
         Strategy few = Strategy::exhaustive();
         full.rules.preemptions = few.rules.preemptions = preemptions;
-        const Report unpruned = simulation::explore(program, full);
-        const Report pruned = simulation::explore(program, few);
+        const Report unpruned = latchbox::testing::explore(program, full);
+        const Report pruned = latchbox::testing::explore(program, few);
         CHECK(unpruned.complete);
         CHECK(pruned.complete);
         CHECK(unpruned.failures.empty());

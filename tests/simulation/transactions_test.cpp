@@ -640,7 +640,7 @@ TEST_CASE("a commit to a topic whose last subscriber leaves: all of it, or nothi
 
 namespace {
 
-constexpr simulation::Rules one_preemption{.preemptions = 1};
+constexpr latchbox::testing::Rules one_preemption{.preemptions = 1};
 
 // The drain has no other end than that all is settled.
 void drain(Ledger& s) { s.say_left(s.broker().drain(for_ever)); }

@@ -11,7 +11,7 @@
 
 #include "latchbox/detail/latch_audit.hpp"
 #include "latchbox/detail/latch_changes.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 // A latch board without queues: what the shell does around every step, and nothing else.
 namespace support {

@@ -2,33 +2,33 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <cxxabi.h>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <cxxabi.h>
 #include <new>
 
 #include <sys/mman.h>
 #include <unistd.h>
 
 #if defined(__ELF__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__)
-#define LATCHBOX_TEST_OWN_SWITCH 1
+#define LATCHBOX_TESTING_OWN_SWITCH 1
 #else
-#define LATCHBOX_TEST_OWN_SWITCH 0
+#define LATCHBOX_TESTING_OWN_SWITCH 0
 #include <ucontext.h>
 #endif
 
 #if defined(__SANITIZE_ADDRESS__)
-#define LATCHBOX_TEST_ASAN 1
+#define LATCHBOX_TESTING_ASAN 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define LATCHBOX_TEST_ASAN 1
+#define LATCHBOX_TESTING_ASAN 1
 #endif
 #endif
-#if !defined(LATCHBOX_TEST_ASAN)
-#define LATCHBOX_TEST_ASAN 0
+#if !defined(LATCHBOX_TESTING_ASAN)
+#define LATCHBOX_TESTING_ASAN 0
 #endif
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -38,16 +38,16 @@
 // switch, which takes ten times as long as all the rest; so where the machine is known, the
 // switch is our own.
 
-#if LATCHBOX_TEST_OWN_SWITCH
+#if LATCHBOX_TESTING_OWN_SWITCH
 // Puts what a call has to keep on the stack, leaves the stack's place in *save, and takes both
 // from `resume`. Weak, as every file that includes this defines it.
-extern "C" void latchbox_test_switch(void** save, void* resume);
+extern "C" void latchbox_testing_switch(void** save, void* resume);
 #if defined(__x86_64__)
 asm(R"(
 .text
-.weak latchbox_test_switch
-.type latchbox_test_switch, @function
-latchbox_test_switch:
+.weak latchbox_testing_switch
+.type latchbox_testing_switch, @function
+latchbox_testing_switch:
     pushq %rbp
     pushq %rbx
     pushq %r12
@@ -63,14 +63,14 @@ latchbox_test_switch:
     popq %rbx
     popq %rbp
     ret
-.size latchbox_test_switch, .-latchbox_test_switch
+.size latchbox_testing_switch, .-latchbox_testing_switch
 )");
 #else
 asm(R"(
 .text
-.weak latchbox_test_switch
-.type latchbox_test_switch, %function
-latchbox_test_switch:
+.weak latchbox_testing_switch
+.type latchbox_testing_switch, %function
+latchbox_testing_switch:
     stp x29, x30, [sp, #-160]!
     stp x19, x20, [sp, #16]
     stp x21, x22, [sp, #32]
@@ -95,12 +95,14 @@ latchbox_test_switch:
     ldp d14, d15, [sp, #144]
     ldp x29, x30, [sp], #160
     ret
-.size latchbox_test_switch, .-latchbox_test_switch
+.size latchbox_testing_switch, .-latchbox_testing_switch
 )");
 #endif
 #endif
 
-namespace simulation {
+namespace latchbox {
+inline namespace v0 {
+namespace testing {
 
 /// A flow of control with a stack of its own, or the one of the thread itself.
 class Fiber {
@@ -133,12 +135,12 @@ public:
     /// nothing on its stack is destroyed.
     void prepare(Entry entry) noexcept {
         exceptions_ = {};
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
         fake_stack_ = nullptr;
         __asan_unpoison_memory_region(bottom_, size_);
 #endif
         entry_ = entry;
-#if LATCHBOX_TEST_OWN_SWITCH
+#if LATCHBOX_TESTING_OWN_SWITCH
         auto* top = reinterpret_cast<void**>(static_cast<std::byte*>(bottom_) + size_);
 #if defined(__x86_64__)
         constexpr std::size_t words = 8;  // six registers, where to return to, nobody's caller
@@ -168,14 +170,14 @@ public:
         *exceptions = to.exceptions_;
         came_from_ = &from;
         going_to_ = &to;
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
         __sanitizer_start_switch_fiber(for_good ? nullptr : &from.fake_stack_, to.bottom_,
                                        to.size_);
 #else
         static_cast<void>(for_good);
 #endif
-#if LATCHBOX_TEST_OWN_SWITCH
-        latchbox_test_switch(&from.resume_, to.resume_);
+#if LATCHBOX_TESTING_OWN_SWITCH
+        latchbox_testing_switch(&from.resume_, to.resume_);
 #else
         swapcontext(&from.context_, &to.context_);
 #endif
@@ -186,7 +188,7 @@ public:
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
     // The sanitizer surrounds everything on a stack with red zones.
-    static constexpr std::size_t stack_size = (LATCHBOX_TEST_ASAN != 0 ? 256U : 64U) * 1024U;
+    static constexpr std::size_t stack_size = (LATCHBOX_TESTING_ASAN != 0 ? 256U : 64U) * 1024U;
 
 private:
     // What the runtime library keeps for each thread, but would have to keep for each fiber: a
@@ -204,7 +206,7 @@ private:
         going_to_->entry_();
     }
     static void arrived(Fiber& here) noexcept {
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
         const void* bottom = nullptr;
         std::size_t size = 0;
         __sanitizer_finish_switch_fiber(here.fake_stack_, &bottom, &size);
@@ -224,14 +226,16 @@ private:
     std::size_t size_ = 0;
     Entry entry_ = nullptr;
     Exceptions exceptions_{};
-#if LATCHBOX_TEST_OWN_SWITCH
+#if LATCHBOX_TESTING_OWN_SWITCH
     void* resume_ = nullptr;
 #else
     ucontext_t context_{};
 #endif
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
     void* fake_stack_ = nullptr;
 #endif
 };
 
-}  // namespace simulation
+}  // namespace testing
+}  // namespace v0
+}  // namespace latchbox

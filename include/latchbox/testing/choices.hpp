@@ -17,7 +17,9 @@
 // The one source of every decision a test takes: which operation, which argument, which fault,
 // which thread goes on. A test written against `Choices` is a property test, an exhaustive test
 // and its own reproducer, by the driver it is given.
-namespace support {
+namespace latchbox {
+inline namespace v0 {
+namespace testing {
 
 /// The answers of one run in their order. Questions with one answer leave nothing in it.
 using Trace = std::vector<std::uint32_t>;
@@ -139,7 +141,7 @@ private:
     std::vector<Fork> path_;
 };
 
-namespace detail {
+namespace choices_detail {
 
 // Tries smaller traces, and keeps each one for which the predicate still holds.
 template <class StillFails> class Shrinker {
@@ -217,13 +219,13 @@ private:
     std::size_t attempts_;
 };
 
-}  // namespace detail
+}  // namespace choices_detail
 
 /// A smaller trace for which `still_fails(trace)` holds as it does for `trace`: chunks are cut
 /// out, set to zero and lowered until nothing of that helps, or `attempts` calls were made.
 template <class StillFails>
 [[nodiscard]] Trace shrink(Trace trace, StillFails&& still_fails, std::size_t attempts = 20'000) {
-    return detail::Shrinker<StillFails>{std::move(trace), still_fails, attempts}.run();
+    return choices_detail::Shrinker<StillFails>{std::move(trace), still_fails, attempts}.run();
 }
 
 /// The seed that `LATCHBOX_SEED` names, if it names one.
@@ -245,4 +247,6 @@ inline std::optional<Trace> trace_from_environment() {
     return from_string(text);
 }
 
-}  // namespace support
+}  // namespace testing
+}  // namespace v0
+}  // namespace latchbox

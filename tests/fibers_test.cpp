@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
-#include "simulation/fibers.hpp"
+#include "latchbox/testing/fibers.hpp"
 
 #include <exception>
 #include <stdexcept>
@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-using simulation::Fiber;
+using latchbox::testing::Fiber;
 
 namespace {
 

@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
-namespace simulation {
-
-using support::Choices;
+namespace latchbox {
+inline namespace v0 {
+namespace testing {
 
 /// Every sequence of answers, depth first; where it prunes, without those answers that lead into a
 /// state that was entered before.
@@ -111,4 +111,6 @@ private:
     std::uint64_t pruned_ = 0;
 };
 
-}  // namespace simulation
+}  // namespace testing
+}  // namespace v0
+}  // namespace latchbox

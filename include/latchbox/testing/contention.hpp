@@ -6,7 +6,9 @@
 #include <unordered_map>
 #include <vector>
 
-namespace simulation {
+namespace latchbox {
+inline namespace v0 {
+namespace testing {
 
 /// Which objects of a program fibers contend for: more than one touches it, one of them changes it,
 /// and there is no mutex that all of them hold while they do. A step on any other object commutes
@@ -69,4 +71,6 @@ private:
     bool learnt_ = false;
 };
 
-}  // namespace simulation
+}  // namespace testing
+}  // namespace v0
+}  // namespace latchbox

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 #include <cstdlib>
 #include <numeric>
@@ -8,11 +8,11 @@
 
 #include <doctest/doctest.h>
 
-using support::Choices;
-using support::Exhaustive;
-using support::Replay;
-using support::Seeded;
-using support::Trace;
+using latchbox::testing::Choices;
+using latchbox::testing::Exhaustive;
+using latchbox::testing::Replay;
+using latchbox::testing::Seeded;
+using latchbox::testing::Trace;
 
 namespace {
 
@@ -55,18 +55,18 @@ private:
 }  // namespace
 
 TEST_CASE("a trace survives the way through text") {
-    CHECK(support::to_string(Trace{3, 0, 1}) == "3,0,1");
-    CHECK(support::from_string("3,0,1") == Trace{3, 0, 1});
-    CHECK(support::to_string(Trace{}).empty());
-    CHECK(support::from_string("") == Trace{});
-    CHECK(support::from_string("4294967295") == Trace{4294967295U});
+    CHECK(latchbox::testing::to_string(Trace{3, 0, 1}) == "3,0,1");
+    CHECK(latchbox::testing::from_string("3,0,1") == Trace{3, 0, 1});
+    CHECK(latchbox::testing::to_string(Trace{}).empty());
+    CHECK(latchbox::testing::from_string("") == Trace{});
+    CHECK(latchbox::testing::from_string("4294967295") == Trace{4294967295U});
 }
 
 TEST_CASE("a text that is no trace gives none") {
     for (const char* const text :
          {",", "1,", ",1", "1,,2", "1 2", "-1", "x", "1x", "4294967296", " 1", "+1"}) {
         CAPTURE(text);
-        CHECK_FALSE(support::from_string(text).has_value());
+        CHECK_FALSE(latchbox::testing::from_string(text).has_value());
     }
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("a seed gives the same answers everywhere") {
     Seeded choices{1};
     Trace answers;
     for (int i = 0; i < 8; ++i) { answers.push_back(choices.pick(1000)); }
-    CHECK(support::to_string(answers) == "566,745,971,444,444,762,877,523");
+    CHECK(latchbox::testing::to_string(answers) == "566,745,971,444,444,762,877,523");
     CHECK(choices.trace() == answers);
 }
 
@@ -157,13 +157,14 @@ TEST_CASE("shrinking finds the one choice that matters") {
         }
         return false;
     };
-    CHECK(support::shrink(Trace{4, 1, 7, 3, 9, 2, 7, 7, 0, 5}, has_a_large_one) == Trace{6});
+    CHECK(latchbox::testing::shrink(Trace{4, 1, 7, 3, 9, 2, 7, 7, 0, 5}, has_a_large_one) ==
+          Trace{6});
 }
 
 TEST_CASE("shrinking keeps what must stay in its order") {
-    const Trace found = support::shrink(Trace{9, 8, 7, 6, 5, 4, 3, 2, 1}, [](const Trace& trace) {
-        return trace.size() >= 3 && trace[0] >= 2 && trace[2] >= 1;
-    });
+    const Trace found = latchbox::testing::shrink(
+        Trace{9, 8, 7, 6, 5, 4, 3, 2, 1},
+        [](const Trace& trace) { return trace.size() >= 3 && trace[0] >= 2 && trace[2] >= 1; });
     CHECK(found == Trace{2, 0, 1});
 }
 
@@ -174,7 +175,7 @@ TEST_CASE("shrinking calls no more often than it may, and never returns a trace 
             ++calls;
             return std::accumulate(trace.begin(), trace.end(), 0U) >= 20;
         };
-        const Trace found = support::shrink(Trace(40, 3), still_fails, attempts);
+        const Trace found = latchbox::testing::shrink(Trace(40, 3), still_fails, attempts);
         CHECK(calls <= attempts);
         CHECK(std::accumulate(found.begin(), found.end(), 0U) >= 20);
     }
@@ -184,11 +185,11 @@ TEST_CASE("seed and trace come from the environment") {
     {
         const Environment seed{"LATCHBOX_SEED", "18446744073709551615"};
         const Environment trace{"LATCHBOX_TRACE", "0,2"};
-        CHECK(support::seed_from_environment() == 18446744073709551615U);
-        CHECK(support::trace_from_environment() == Trace{0, 2});
+        CHECK(latchbox::testing::seed_from_environment() == 18446744073709551615U);
+        CHECK(latchbox::testing::trace_from_environment() == Trace{0, 2});
     }
     const Environment seed{"LATCHBOX_SEED", "twelve"};
     const Environment trace{"LATCHBOX_TRACE", "0,"};
-    CHECK_FALSE(support::seed_from_environment().has_value());
-    CHECK_FALSE(support::trace_from_environment().has_value());
+    CHECK_FALSE(latchbox::testing::seed_from_environment().has_value());
+    CHECK_FALSE(latchbox::testing::trace_from_environment().has_value());
 }

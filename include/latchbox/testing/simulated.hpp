@@ -10,13 +10,15 @@
 #include <utility>
 
 #include "latchbox/detail/annotations.hpp"
+#include "latchbox/testing/explore.hpp"
+#include "latchbox/testing/world.hpp"
 #include "latchbox/time.hpp"
-#include "simulation/explore.hpp"
-#include "simulation/world.hpp"
 
-namespace simulation {
+namespace latchbox {
+inline namespace v0 {
+namespace testing {
 
-/// The platform whose threads are the fibers of a `World`, as `latchbox::Threads` is that of the
+/// The platform whose threads are the fibers of a `World`, as `Threads` is that of the
 /// standard library. Outside of fibers its calls do what they do where there is but one thread.
 struct Simulated {
     static constexpr bool can_wait = true;
@@ -40,7 +42,7 @@ struct Simulated {
             if (World* const world = World::current()) { world->wait(*this, mutex, false); }
         }
         /// Runs out when nobody can go on otherwise, whatever the length.
-        void wait_for(Mutex& mutex, latchbox::Duration) noexcept LATCHBOX_REQUIRES(mutex) {
+        void wait_for(Mutex& mutex, Duration) noexcept LATCHBOX_REQUIRES(mutex) {
             if (World* const world = World::current()) { world->wait(*this, mutex, true); }
         }
         void notify_one() noexcept {
@@ -271,4 +273,6 @@ public:
     }
 };
 
-}  // namespace simulation
+}  // namespace testing
+}  // namespace v0
+}  // namespace latchbox

@@ -12,54 +12,81 @@
 
 #include <unistd.h>
 
-#include "simulation/depth_first.hpp"
-#include "simulation/world.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
+#include "latchbox/testing/depth_first.hpp"
+#include "latchbox/testing/world.hpp"
 
-namespace simulation {
+namespace latchbox {
+inline namespace v0 {
+namespace testing {
 
 /// Which runs of a program are made.
 struct Strategy {
-    enum class Kind : std::uint8_t { exhaustive, random, replay };
+    enum class Kind : std::uint8_t { exhaustive, random, priorities, replay };
 
     Kind kind = Kind::exhaustive;
-    bool prune = true;      ///< of the exhaustive ones: no branch into a state known already
-    bool contended = true;  ///< and no choice at steps on what fibers do not contend for
-    std::uint64_t seed = 0;         ///< of the random ones: that of the first run
+    bool prune = true;       ///< of the exhaustive ones: no branch into a state known already
+    bool contended = true;   ///< and no choice at steps on what fibers do not contend for
+    std::uint64_t seed = 0;  ///< of those by chance: that of the first run
     std::uint64_t runs = ~std::uint64_t{0};  ///< at most
+    std::uint32_t depth = 3;                 ///< of priorities: see `Priorities`
     bool stop_at_failure = true;
     Trace trace = {};  ///< to be replayed
     Rules rules = {};
 
+    /// Every schedule of the program. Ends for small ones: two or three fibers, a few calls each.
     [[nodiscard]] static Strategy exhaustive() { return {}; }
+    /// Every schedule in which no more than so many fibers are interrupted that could have gone
+    /// on: most bugs need one or two.
+    [[nodiscard]] static Strategy interrupted_at_most(std::uint32_t preemptions) {
+        return {.rules = {.preemptions = preemptions}};
+    }
     [[nodiscard]] static Strategy unpruned() { return {.prune = false, .contended = false}; }
+    /// So many runs by chance, from this seed on, of a program of any size.
     [[nodiscard]] static Strategy random(std::uint64_t seed, std::uint64_t runs) {
         return {.kind = Kind::random, .seed = seed, .runs = runs};
     }
+    /// The same with few switches in each, which meets rare orders sooner; see `Priorities`.
+    [[nodiscard]] static Strategy priorities(std::uint64_t seed, std::uint64_t runs,
+                                             std::uint32_t depth = 3) {
+        return {.kind = Kind::priorities, .seed = seed, .runs = runs, .depth = depth};
+    }
+    /// The one run of this trace.
     [[nodiscard]] static Strategy replay(Trace trace) {
         return {.kind = Kind::replay, .runs = 1, .trace = std::move(trace)};
     }
 };
 
+/// How a run went wrong.
 struct Failure {
     std::string text;
     Trace trace;      ///< leads there; shrunk
     std::string log;  ///< of that run, a line for each step
 
+    /// With the line that reproduces it.
     [[nodiscard]] std::string describe() const {
-        return text + "\nLATCHBOX_TRACE=" + support::to_string(trace) + "\n" + log;
+        return text + "\nLATCHBOX_TRACE=" + testing::to_string(trace) + "\n" + log;
     }
 };
 
+/// What all runs came to.
 struct Report {
     std::uint64_t schedules = 0;  ///< runs to an end or a failure
     std::uint64_t cut = 0;        ///< runs given up, as nothing new was left in them
     std::uint64_t pruned = 0;     ///< branches not entered, as they lead into a known state
     std::uint64_t steps = 0;
     bool complete = false;  ///< nothing was left out but what was pruned
+    bool replayed = false;  ///< one trace only, as the environment asked for
     std::map<std::string, std::uint64_t> outcomes;  ///< runs by what the program said of them
     std::map<std::string, std::uint64_t> failures;  ///< runs by what went wrong
     std::optional<Failure> first;
+
+    [[nodiscard]] bool passed() const noexcept { return !first; }
+    /// For the assertion of a test: what went wrong and how to see it again, or what was seen.
+    [[nodiscard]] std::string text() const {
+        if (first) { return first->describe(); }
+        return std::to_string(schedules) + " schedules, none failed";
+    }
 };
 
 class Explorer {
@@ -77,12 +104,13 @@ public:
             case Strategy::Kind::exhaustive: search_all(program, strategy); break;
             case Strategy::Kind::random:
                 for (std::uint64_t i = 0; goes_on(strategy) && i < strategy.runs; ++i) {
-                    support::Seeded chance{strategy.seed + i};
+                    Seeded chance{strategy.seed + i};
                     once(program, strategy, {.choices = &chance});
                 }
                 break;
+            case Strategy::Kind::priorities: search_by_priorities(program, strategy); break;
             case Strategy::Kind::replay: {
-                support::Replay recorded{strategy.trace};
+                Replay recorded{strategy.trace};
                 once(program, strategy, {.choices = &recorded});
                 break;
             }
@@ -113,8 +141,16 @@ private:
             if (!again) { report_.complete = goes_on(strategy); }
         }
     }
+    template <class Program> void search_by_priorities(Program& program, const Strategy& strategy) {
+        std::uint64_t longest = 64;  // until one run was seen
+        for (std::uint64_t i = 0; goes_on(strategy) && i < strategy.runs; ++i) {
+            Priorities priorities{strategy.seed + i, strategy.depth, longest};
+            once(program, strategy, {.choices = &priorities, .priorities = &priorities});
+            longest = i == 0 || world_.steps_ > longest ? world_.steps_ : longest;
+        }
+    }
     template <class Program>
-    void once(Program& program, const Strategy& strategy, const World::Setting& setting) {
+    void once(Program& program, const Strategy& strategy, const Setting& setting) {
         choices_ = setting.choices;
         world_.run(program, strategy.rules, setting);
         report_.steps += world_.steps_;
@@ -132,7 +168,7 @@ private:
         report_.first = Failure{*world_.failure_, setting.choices->trace(), {}};
         if (setting.contention == nullptr) { return; }
         Trace full;
-        support::Replay recorded{setting.choices->trace()};
+        Replay recorded{setting.choices->trace()};
         world_.run(program, strategy.rules,
                    {.choices = &recorded, .contention = setting.contention, .full_trace = &full});
         report_.first->trace = full;
@@ -142,14 +178,14 @@ private:
     template <class Program> void explain(Program& program, const Strategy& strategy) {
         Failure& failure = *report_.first;
         const auto fails = [&](const Trace& trace, bool logging = false) {
-            support::Replay recorded{trace};
+            Replay recorded{trace};
             choices_ = &recorded;
             world_.run(program, strategy.rules, {.choices = &recorded, .logging = logging});
             return world_.failure_ == failure.text;
         };
-        failure.trace = support::shrink(std::move(failure.trace), fails, 1'000);
+        failure.trace = shrink(std::move(failure.trace), fails, 1'000);
         fails(failure.trace, true);
-        failure.log = shortened(world_.log_);
+        failure.log = shortened(world_.log_.text());
     }
     // A livelock's would be without end.
     static std::string shortened(const std::string& log) {
@@ -168,12 +204,12 @@ private:
             action.sa_flags = SA_ONSTACK;
             sigaction(SIGABRT, &action, &abort_before_);
             sigaction(SIGSEGV, &action, &fault_before_);
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
             __sanitizer_set_death_callback(&say_trace_only);
 #endif
         }
         ~TraceAtDeath() {
-#if LATCHBOX_TEST_ASAN
+#if LATCHBOX_TESTING_ASAN
             __sanitizer_set_death_callback(nullptr);
 #endif
             sigaction(SIGABRT, &abort_before_, nullptr);
@@ -186,7 +222,7 @@ private:
     private:
         static void say_trace_only() {
             const std::string line =
-                "LATCHBOX_TRACE=" + support::to_string(dying_->choices_->trace()) + "\n";
+                "LATCHBOX_TRACE=" + to_string(dying_->choices_->trace()) + "\n";
             static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
         }
         static void say_trace(int signal) {
@@ -206,9 +242,24 @@ private:
     Report report_;
 };
 
-/// Runs `program(World&)` again and again, by `strategy`.
-template <class Program> Report explore(Program&& program, const Strategy& strategy) {
-    return Explorer::only().explore(program, strategy);
+/// Runs `program(World&)` again and again, by `strategy`: the program makes what the run needs,
+/// adds fibers and a final check, and returns; then the fibers run, one at a time, in an order that
+/// is another in each run. Stops at the first failure, which it tells with the shortest run found
+/// that leads to it.
+/// Where the environment names one, by `LATCHBOX_TRACE`, that run alone is made: the line that a
+/// failure prints, before the command that runs the one test, shows it again.
+/// Threads  One at a time in a process; never from within a program.
+template <class Program>
+[[nodiscard]] Report explore(Program&& program, const Strategy& strategy = Strategy::exhaustive()) {
+    auto trace = trace_from_environment();
+    if (!trace) { return Explorer::only().explore(program, strategy); }
+    Strategy replay = Strategy::replay(*std::move(trace));
+    replay.rules = strategy.rules;
+    Report report = Explorer::only().explore(program, replay);
+    report.replayed = true;
+    return report;
 }
 
-}  // namespace simulation
+}  // namespace testing
+}  // namespace v0
+}  // namespace latchbox
