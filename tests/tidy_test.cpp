@@ -134,6 +134,7 @@ const std::vector<Header> headers = {
     {6, "detail/suspension.hpp"},
     {6, "coroutine.hpp"},
     {6, "testing/choices.hpp"},
+    {6, "testing/profiles.hpp"},
     {6, "testing/fibers.hpp"},
     {6, "testing/objects.hpp"},
     {6, "testing/rules.hpp"},
@@ -149,6 +150,8 @@ const std::vector<Header> headers = {
     {6, "testing/world.hpp"},
     {6, "testing/explore.hpp"},
     {6, "testing/simulated.hpp"},
+    {6, "testing/quiescence.hpp"},
+    {6, "testing/fault_plan.hpp"},
     {6, "testing.hpp"},
 };
 // clang-format on

@@ -203,6 +203,7 @@ public:
     }
 
 private:
+    friend struct detail::Access;
     using Shell = detail::BrokerShell<Msg, Platform>;
 
     using Naming = detail::Naming<Msg, Platform>;

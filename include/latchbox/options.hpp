@@ -15,6 +15,22 @@
 namespace latchbox {
 inline namespace v0 {
 
+/// In what the queues of an engine differ from those of latchbox, so that a broker can stand in for
+/// it in the tests of a program that will meet it: the fake is then as unkind as that. All as
+/// latchbox has it by default; latchbox/testing/profiles.hpp has those of known engines.
+struct Profile {
+    /// `max_failures` counts every delivery, however it ended: released and abandoned ones too.
+    bool every_delivery_counts = false;
+    /// Who has lost his lease may settle all the same while the queue holds the message and it has
+    /// not died: it is as if he had the lease again, and whoever has it meanwhile loses it. Not in
+    /// transactions.
+    bool late_settles = false;
+    /// What comes back goes before what was published after it, not behind it.
+    bool redeliveries_first = false;
+
+    friend bool operator==(const Profile&, const Profile&) = default;
+};
+
 /// How a broker is made.
 struct BrokerOptions {
     /// The only source of time; a `SteadyClock` where none is given. Take a `ManualClock` in
@@ -22,6 +38,8 @@ struct BrokerOptions {
     Clock* clock = nullptr;
     /// A name for people: it stands in reports, nothing depends on it. The text is copied.
     std::string_view tag = {};
+    /// Of what engine its queues behave; for tests alone.
+    Profile profile = {};
 };
 
 /// What a queue does with a publish when it holds `capacity` messages.

@@ -8,4 +8,7 @@
 #include "latchbox/latchbox.hpp"
 #include "latchbox/testing/choices.hpp"
 #include "latchbox/testing/explore.hpp"
+#include "latchbox/testing/fault_plan.hpp"
+#include "latchbox/testing/profiles.hpp"
+#include "latchbox/testing/quiescence.hpp"
 #include "latchbox/testing/simulated.hpp"

@@ -39,6 +39,10 @@ struct Access {
     template <class Handle> [[nodiscard]] static auto handle(const Handle& handle) noexcept {
         return handle.shell_;
     }
+    template <class Msg, class Platform>
+    [[nodiscard]] static auto& shell(const Broker<Msg, Platform>& broker) noexcept {
+        return *broker.shell_;
+    }
     // Only while no other thread uses the broker.
     template <class Msg, class Platform>
     [[nodiscard]] static const auto& core(const Consumer<Msg, Platform>& consumer) noexcept {

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <map>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -36,6 +35,7 @@ public:
 
     explicit BrokerShell(const BrokerOptions& options)
         : tag{options.tag},
+          profile{options.profile},
           time{options.clock != nullptr ? *options.clock : own_clock_},
           latches{draw_number()},
           shelf{draw_number()} {}
@@ -43,6 +43,7 @@ public:
     BrokerShell& operator=(const BrokerShell&) = delete;
 
     const std::string tag;
+    const Profile profile;
 
 private:
     SteadyClock own_clock_;
@@ -90,7 +91,7 @@ public:
     void catch_up() noexcept {
         if (!is_closed()) { shelf.age_out(arrive(true).now); }
     }
-    // All that is due; and when something is next, exactly, whatever the timekeeper was told.
+    // The same; and when something is next due, exactly, whatever the timekeeper was told.
     Instant poll() noexcept {
         while (!is_closed()) {
             const Instant now = arrive(true).now;
@@ -118,8 +119,7 @@ public:
             shelf.clear_all(std::exchange(after.doomed_shared, nullptr));
             return Watching<Msg, Platform>::tell(after.over);
         }
-        auto latched = *after.latched;
-        after.latched.reset();
+        auto latched = *std::exchange(after.latched, {});
         LeaseWatch* over = std::exchange(after.over, nullptr);
         if (!latched.exact) { latched.moment = time.now(); }
         time.begin_wait();

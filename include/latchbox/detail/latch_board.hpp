@@ -147,6 +147,13 @@ public:
     [[nodiscard]] const Gate& gate(std::uint32_t at) const noexcept {
         return gates[latches[at].gate];
     }
+    // Calls `tell(id)` for each gate that is shut. Linear in the latches there ever were.
+    template <class Tell> void each_shut_gate(Tell&& tell) const {
+        for (std::uint32_t at = 0; at < latches.used(); ++at) {
+            const Latch& latch = latches[at];
+            if (latch.gate != none && latch.state == LatchState::pending) { tell(latch.id); }
+        }
+    }
     void hold_gate(std::uint32_t at) noexcept { ++gates[latches[at].gate].handles; }
     // These have no effect on a gate that is decided. The last two say whether it failed by that.
     void count_down(std::uint32_t at, std::uint32_t by, Work& work) noexcept;

@@ -43,6 +43,7 @@ struct CoreStart {
 //   BLOCKED   a parent is dead or failed -> DEAD           by its own policy
 //   DELAYED   due      -> READY                            at the place of its number
 //   READY     lease    -> LEASED                           the first in place
+//   READY, DELAYED, LEASED  hold late    -> LEASED, by one whose lease was over; by profile alone
 //   LEASED    ack      -> gone: completed
 //   LEASED    release  -> READY                            at its old place
 //   LEASED    requeue, abandon           -> READY | DELAYED, at the back
@@ -62,8 +63,8 @@ struct CoreStart {
 // before (`Shortage`), and settling and time need none at all. [4.11]
 class QueueCore {
 public:
-    explicit QueueCore(const QueueOptions& options, const CoreStart& start = {},
-                       bool fed = false) noexcept;
+    explicit QueueCore(const QueueOptions& options, const CoreStart& start = {}, bool fed = false,
+                       const Profile& profile = {}) noexcept;
 
     // --- room, made outside every lock -----------------------------------------------------
     struct Growth {
@@ -177,6 +178,8 @@ public:
     [[nodiscard]] Slot first_ready() const noexcept { return ready_.front(table_); }
     // Needs a free history unless the first has one.
     Slot lease(Instant from) noexcept;
+    // His again whose lease was over, where the profile lets him settle late.
+    bool hold_late(Slot slot, std::uint64_t lease, std::uint64_t number, Instant now) noexcept;
     // As if it had never been leased.
     void take_back(Slot slot, Instant now, Effects& effects) noexcept;
 
@@ -296,6 +299,7 @@ private:
     void become(Slot slot, State state) noexcept;
     void take_out(Slot slot) noexcept;
     void put_in(Slot slot, Instant due) noexcept;
+    [[nodiscard]] std::uint32_t most_attempts() const noexcept;
     [[nodiscard]] bool must_wait(Slot slot) const noexcept;
     void step_out_of_line(Slot slot) noexcept;
     void loosen(Slot slot, bool completed) noexcept;
@@ -307,15 +311,11 @@ private:
     void leave(Slot slot, Exit exit, Effects& effects) noexcept;
     void remove(Slot slot, Exit exit, Effects& effects) noexcept;
     [[nodiscard]] Slot eviction_candidate() const noexcept;
-    // The order of eviction: lowest priority first, then oldest. As a Place, with the priority
-    // turned round.
-    [[nodiscard]] Place eviction_key(Slot slot) const noexcept {
-        const Place place = table_.place(slot);
-        return {static_cast<std::uint8_t>(priorities - 1 - place.priority), place.number};
-    }
+    [[nodiscard]] Place eviction_key(Slot slot) const noexcept;
 
     QueueOptions options_;
     CoreStart start_;
+    Profile profile_;
     bool fed_;  // by topics
     bool ended_ = false;
     Instant now_ = at_once;  // the latest seen: time does not go back

@@ -9,9 +9,11 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start, bool fed) noexcept
+inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start, bool fed,
+                            const Profile& profile) noexcept
     : options_{options},
       start_{start},
+      profile_{profile},
       fed_{fed},
       next_lease_{start.lease},
       issued_{fed ? 0 : options.outcome_memory, start.number} {}
@@ -32,6 +34,13 @@ inline void QueueCore::make_room(std::size_t count, Effects& effects) noexcept {
     while (held() + reserved_ + count > options_.capacity && held() != in(State::leased)) {
         remove(eviction_candidate(), Exit::evicted, effects);
     }
+}
+
+// The order of eviction: lowest priority first, then oldest. As a Place, with the priority turned
+// round.
+inline Place QueueCore::eviction_key(Slot slot) const noexcept {
+    const Place place = table_.place(slot);
+    return {static_cast<std::uint8_t>(priorities - 1 - place.priority), place.number};
 }
 
 inline Slot QueueCore::eviction_candidate() const noexcept {

@@ -43,7 +43,8 @@ public:
         : broker{std::move(in)},
           options{how},
           feed{std::move(from)},
-          core{options, CoreStart{.first_bits = first_bits(feed)}, feed != nullptr},
+          core{options, CoreStart{.first_bits = first_bits(feed)}, feed != nullptr,
+               broker->profile},
           bodies{feed != nullptr, first_bits(feed)},
           name_{name},
           number_{number} {}

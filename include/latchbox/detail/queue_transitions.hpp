@@ -89,6 +89,25 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
            issued_.has_drawn(number);
 }
 
+// READY, DELAYED, LEASED -- hold late -> LEASED, by him whose lease was over; another's ends
+inline bool QueueCore::hold_late(Slot slot, std::uint64_t lease, std::uint64_t number,
+                                 Instant now) noexcept {
+    if (!profile_.late_settles || !granted(slot, lease, number)) { return false; }
+    if (find(slot, number) == none || !table_.has_history(slot)) { return false; }
+    const State state = table_.records[slot].state;
+    if (state == State::dead || state == State::blocked) { return false; }
+    see(now);
+    take_out(slot);
+    History& history = table_.history(slot);
+    // One delivery fails once: that of the lease that ran out is not to count twice.
+    history.failures -= history.failures == history.attempts ? 1U : 0U;
+    history.lease = lease;
+    history.at = now_ + options_.lease;
+    become(slot, State::leased);
+    deadlines_.insert_lease(table_, slot);
+    return true;
+}
+
 // --- settling ----------------------------------------------------------------------------------
 
 // LEASED -- ack -> gone: completed
@@ -175,13 +194,22 @@ inline void QueueCore::come_back(Slot slot, Where where, Instant due, std::strin
                                  Effects& effects) noexcept {
     const History& history = table_.history(slot);
     if (ended_) { return leave(slot, Exit::purged, effects); }
-    if (options_.max_attempts != 0 &&
-        history.attempts - history.attempts_before_redrive >= options_.max_attempts) {
+    const std::uint32_t most = most_attempts();
+    if (most != 0 && history.attempts - history.attempts_before_redrive >= most) {
         return bury(slot, Reason{Cause::attempts_used_up, reason}, effects);
     }
     if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
-    if (where == Where::back) { table_.records[slot].place = issued_.draw(); }
+    if (where == Where::back && !profile_.redeliveries_first) {
+        table_.records[slot].place = issued_.draw();
+    }
     put_in(slot, due);
+}
+
+// 0: any number.
+inline std::uint32_t QueueCore::most_attempts() const noexcept {
+    const std::uint32_t failures = profile_.every_delivery_counts ? options_.max_failures : 0;
+    if (options_.max_attempts == 0 || failures == 0) { return options_.max_attempts | failures; }
+    return failures < options_.max_attempts ? failures : options_.max_attempts;
 }
 
 // -> DEAD. Beyond dead_capacity the oldest goes. [7.2]

@@ -55,7 +55,7 @@ public:
         const Moment moment = shell.enter();
         for (std::size_t i = 0; i < count && !shell.is_closed(); ++i) {
             const std::optional<Holder> holder = holder_of(i);
-            if (!holder || !shell.core.holds(holder->slot, holder->lease)) { continue; }
+            if (!holder || !holds(shell, *holder, moment)) { continue; }
             shell.core.ack(holder->slot, effects);
             shell.collect(effects, after, holder->slot);
             acked(i);
@@ -137,6 +137,15 @@ private:
         }
         return moment;
     }
+    // Whether the lease is his, or is again.
+    static bool holds(Shell& shell, const Holder& holder, const Moment& moment) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        QueueCore& core = shell.core;
+        if (core.holds(holder.slot, holder.lease)) {
+            return core.record(holder.slot).number == holder.number;
+        }
+        return core.hold_late(holder.slot, holder.lease, holder.number, moment.now);
+    }
     template <class Verb>
     static Result<void> settle(Shell& shell, const Holder& holder, bool exact,
                                Verb&& verb) noexcept {
@@ -145,8 +154,7 @@ private:
         Errc refused = Errc{};
         if (shell.is_closed()) {
             refused = Errc::closed;
-        } else if (!shell.core.holds(holder.slot, holder.lease) ||
-                   shell.core.record(holder.slot).number != holder.number) {
+        } else if (!holds(shell, holder, moment)) {
             const bool issued =
                 holder.by_handle || shell.core.granted(holder.slot, holder.lease, holder.number);
             refused = issued ? Errc::lease_lost : Errc::unknown_message;

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "latchbox/detail/ensure.hpp"
 #include "latchbox/testing/actor.hpp"
 #include "latchbox/testing/choices.hpp"
 #include "latchbox/testing/contention.hpp"
@@ -58,6 +59,8 @@ public:
             failure_ = std::move(text);
         }
         if (on_fiber()) { drop(); }
+        // It cannot be dropped: a call that waits on it would do so for ever.
+        detail::ensure(++failed_on_thread_ < 1'000, "the thread itself waits, without fibers");
     }
 
 protected:
@@ -106,8 +109,7 @@ protected:
     }
     // In a trace that says where it goes on at every step, this is one where nothing changes.
     void note_no_choice() {
-        Able candidates{};
-        if (collect(candidates, true) > 1) { full_trace_->push_back(0); }
+        if (Able candidates{}; collect(candidates, true) > 1) { full_trace_->push_back(0); }
     }
 
     [[nodiscard]] bool able(const Actor& actor) const noexcept {
@@ -301,6 +303,7 @@ protected:
         preempted_ = 0;
         starts_ = 0;
         failing_start_ = 0;
+        failed_on_thread_ = 0;
         wakes_left_ = rules.spurious_wakes;
         watch_allocations_ = false;
         own_business_ = false;
@@ -329,6 +332,7 @@ protected:
     std::uint32_t preempted_ = 0;
     std::uint32_t starts_ = 0;  // of threads
     std::uint32_t failing_start_ = 0;
+    std::uint32_t failed_on_thread_ = 0;
     std::uint32_t wakes_left_ = 0;
     bool watch_allocations_ = false;
     bool own_business_ = false;  // of the scheduler, which may allocate

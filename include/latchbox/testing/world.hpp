@@ -56,6 +56,16 @@ public:
         history = History::mix(asked, choice);
         return choice;
     }
+    /// Others may go on here: a choice point of the program's own.
+    void yield() {
+        if (on_fiber()) { announce(Step::go_on, nullptr); }
+    }
+    /// A line in the log of a run that failed.
+    void log(const std::string& what) {
+        if (!log_.wanted()) { return; }
+        const Raised own{own_business_};
+        log_.add(on_fiber() ? self().name : "the thread", what);
+    }
     /// A word on how the run went; the report counts runs by all their words.
     void outcome(const std::string& word) {
         if (!outcome_.empty()) { outcome_ += ' '; }
