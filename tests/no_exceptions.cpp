@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 
 #include "latchbox/coroutine.hpp"
 #include "latchbox/latchbox.hpp"
+#include "latchbox/testing.hpp"
 #include "latchbox/workers.hpp"
 
 // Every call of the interface, built with -fno-exceptions -fno-rtti. Without arguments all of them
@@ -201,6 +203,25 @@ void whole_interface() {
     expect(single.topic("numbers.odd").publish(7) && all.pop().value() == 7);
 }
 
+void simulation() {
+    using latchbox::testing::Simulated;
+    struct State {
+        latchbox::BasicManualClock<Simulated> clock;
+        latchbox::Broker<int, Simulated> broker{{.clock = &clock}};
+        latchbox::Queue<int, Simulated> orders = broker.queue("orders");
+    };
+    const auto report = latchbox::testing::explore([](latchbox::testing::World& world) {
+        const auto state = std::make_shared<State>();
+        static_cast<void>(state->orders.publish(1));
+        world.spawn("consumer", [=, &world] {
+            world.check(state->orders.pop().value() == 1, "has got another");
+            world.check(latchbox::testing::quiescence(state->broker).quiet(), "leaves something");
+        });
+        latchbox::testing::FaultPlan{world}.jump(state->clock, 1h);
+    });
+    expect(report.passed() && report.complete && report.schedules > 1);
+}
+
 // Ending by abort() is what this program was asked for.
 extern "C" void end_as_asked(int) { std::_Exit(0); }
 
@@ -217,5 +238,6 @@ int ends_with_its_sentence(std::string_view what) {
 int main(int count, char** arguments) {
     if (count > 1) { return ends_with_its_sentence(arguments[1]); }
     whole_interface();
+    simulation();
     return failures == 0 ? 0 : 1;
 }

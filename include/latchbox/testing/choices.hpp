@@ -141,7 +141,7 @@ private:
     std::vector<Fork> path_;
 };
 
-namespace choices_detail {
+namespace inner {
 
 // Tries smaller traces, and keeps each one for which the predicate still holds.
 template <class StillFails> class Shrinker {
@@ -219,13 +219,13 @@ private:
     std::size_t attempts_;
 };
 
-}  // namespace choices_detail
+}  // namespace inner
 
 /// A smaller trace for which `still_fails(trace)` holds as it does for `trace`: chunks are cut
 /// out, set to zero and lowered until nothing of that helps, or `attempts` calls were made.
 template <class StillFails>
 [[nodiscard]] Trace shrink(Trace trace, StillFails&& still_fails, std::size_t attempts = 20'000) {
-    return choices_detail::Shrinker<StillFails>{std::move(trace), still_fails, attempts}.run();
+    return inner::Shrinker<StillFails>{std::move(trace), still_fails, attempts}.run();
 }
 
 /// The seed that `LATCHBOX_SEED` names, if it names one.

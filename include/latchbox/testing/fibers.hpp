@@ -6,10 +6,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
 
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "latchbox/detail/ensure.hpp"
 
 #if defined(__ELF__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__)
 #define LATCHBOX_TESTING_OWN_SWITCH 1
@@ -119,9 +120,8 @@ public:
         mapped_size_ = stack_size + page;
         mapped_ = mmap(nullptr, mapped_size_, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (mapped_ == MAP_FAILED || mprotect(mapped_, page, PROT_NONE) != 0) {
-            throw std::bad_alloc{};
-        }
+        detail::ensure(mapped_ != MAP_FAILED && mprotect(mapped_, page, PROT_NONE) == 0,
+                       "no memory for the stack of a fiber");
         bottom_ = static_cast<std::byte*>(mapped_) + page;
         size_ = stack_size;
     }

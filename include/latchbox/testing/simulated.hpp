@@ -105,10 +105,7 @@ struct Simulated {
                     owned->reset();
                 });
             }
-            if (fiber_ < 0) {
-                throw std::system_error{
-                    std::make_error_code(std::errc::resource_unavailable_try_again)};
-            }
+            if (fiber_ < 0) { cannot_start(); }
         }
         Thread(Thread&& other) noexcept : fiber_{std::exchange(other.fiber_, -1)} {}
         Thread& operator=(Thread&& other) noexcept {
@@ -129,6 +126,14 @@ struct Simulated {
         }
 
     private:
+        [[noreturn]] static void cannot_start() {
+            const auto why = std::make_error_code(std::errc::resource_unavailable_try_again);
+#if defined(__cpp_exceptions)
+            throw std::system_error{why};
+#else
+            detail::ensure_failed(why.message().c_str(), __builtin_FILE(), __builtin_LINE());
+#endif
+        }
         void expect_given_up() const noexcept {
             World* const world = World::current();
             if (world != nullptr && joinable()) {
