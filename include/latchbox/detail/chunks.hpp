@@ -72,7 +72,8 @@ private:
     [[nodiscard]] T* find(std::uint32_t at) const noexcept {
         const std::uint64_t shifted = std::uint64_t{at} + (std::uint64_t{1} << first_bits_);
         const auto top = static_cast<unsigned>(std::bit_width(shifted)) - 1;
-        return &chunks_[top - first_bits_][shifted - (std::uint64_t{1} << top)];
+        const std::uint64_t inside = shifted - (std::uint64_t{1} << top);
+        return &chunks_[top - first_bits_][static_cast<std::size_t>(inside)];
     }
 
     unsigned first_bits_;

@@ -99,7 +99,7 @@ public:
         ensure(!ring_.empty(), "a failure without room");
         if (size_ == ring_.size()) { forget_first(); }
         const std::size_t at = (first_ + size_++) % ring_.size();
-        std::uint32_t& chain = chains_[number % chains_.size()];
+        std::uint32_t& chain = chains_[chain_of(number)];
         ring_[at] = {number, chain, cause};
         chain = static_cast<std::uint32_t>(at);
     }
@@ -127,9 +127,12 @@ public:
     }
 
 private:
+    [[nodiscard]] std::size_t chain_of(std::uint64_t number) const noexcept {
+        return static_cast<std::size_t>(number % chains_.size());
+    }
     [[nodiscard]] Cause find(std::uint64_t number) const noexcept {
         if (size_ == 0) { return Cause::none; }
-        std::uint32_t at = chains_[number % chains_.size()];
+        std::uint32_t at = chains_[chain_of(number)];
         while (at != none && ring_[at].number != number) { at = ring_[at].next; }
         return at == none ? Cause::none : ring_[at].cause;
     }
@@ -138,7 +141,7 @@ private:
     }
     void forget_first() noexcept {
         const auto at = static_cast<std::uint32_t>(first_);
-        std::uint32_t* link = &chains_[ring_[at].number % chains_.size()];
+        std::uint32_t* link = &chains_[chain_of(ring_[at].number)];
         while (*link != at) { link = &ring_[*link].next; }
         *link = ring_[at].next;
         forget(ring_[at].number);

@@ -58,14 +58,17 @@ public:
     // `none` if no slot has it.
     [[nodiscard]] Slot find(std::uint64_t number) const noexcept {
         if (chains_.empty() || number == 0) { return none; }
-        Slot slot = chains_[number & (chains_.size() - 1)];
+        Slot slot = chains_[place_of(number)];
         while (slot != none && entries_[slot].number != number) { slot = entries_[slot].next; }
         return slot;
     }
 
 private:
+    [[nodiscard]] std::size_t place_of(std::uint64_t number) const noexcept {
+        return static_cast<std::size_t>(number & (chains_.size() - 1));
+    }
     [[nodiscard]] Slot& chain_of(std::uint64_t number) noexcept {
-        return chains_[number & (chains_.size() - 1)];
+        return chains_[place_of(number)];
     }
 
     std::vector<Entry> entries_;  // by slot
