@@ -8,6 +8,7 @@
 
 #include <doctest/doctest.h>
 
+using latchbox::testing::Bytes;
 using latchbox::testing::Choices;
 using latchbox::testing::Exhaustive;
 using latchbox::testing::Replay;
@@ -148,6 +149,43 @@ TEST_CASE("a replay answers 0 after its end, and wraps an answer that is too lar
     CHECK(choices.pick(4) == 1);
     CHECK(choices.pick(4) == 0);
     CHECK(choices.trace() == Trace{1, 0});
+}
+
+TEST_CASE("bytes answer one by one, wrap around, and are 0 after their end") {
+    Bytes choices{std::string_view{"\x05\x02\xff", 3}};
+    CHECK(choices.pick(4) == 1);
+    CHECK(choices.pick(1) == 0);  // takes none
+    CHECK(choices.pick(256) == 2);
+    CHECK_FALSE(choices.is_over());
+    CHECK(choices.pick(256) == 255);
+    CHECK(choices.is_over());
+    CHECK(choices.pick(9) == 0);
+    CHECK(choices.trace() == Trace{1, 2, 255, 0});
+    CHECK_FALSE(Replay{{}}.is_over());
+}
+
+TEST_CASE("a question with more answers than a byte has takes as many bytes as it needs") {
+    Bytes choices{std::string_view{"\x01\x02\x07\xff\xff\xff\xff\x01", 8}};
+    CHECK(choices.pick(257) == 1);
+    CHECK(choices.pick(8) == 7);
+    CHECK(choices.pick(0xffffffffU) == 0);  // 2^32 - 1 wraps around
+    CHECK(choices.pick(70'000) == 1);       // of three bytes the only one there is
+    CHECK(choices.is_over());
+}
+
+TEST_CASE("every answer can be had from bytes") {
+    for (const std::uint32_t n : {2U, 3U, 255U, 256U, 257U, 1'000U}) {
+        std::set<std::uint32_t> reached;
+        for (int first = 0; first < 256; ++first) {
+            for (int second = 0; second < 256; ++second) {
+                const char bytes[] = {static_cast<char>(first), static_cast<char>(second)};
+                Bytes choices{std::string_view{bytes, 2}};
+                reached.insert(choices.pick(n));
+            }
+        }
+        CHECK(reached.size() == n);
+        CHECK(*reached.rbegin() == n - 1);
+    }
 }
 
 TEST_CASE("shrinking finds the one choice that matters") {

@@ -71,6 +71,9 @@ public:
 
     [[nodiscard]] const Trace& trace() const noexcept { return trace_; }
 
+    /// Whether nothing but 0 is to come: what follows would be the same for all.
+    [[nodiscard]] virtual bool is_over() const noexcept { return false; }
+
 protected:
     [[nodiscard]] virtual std::uint32_t choose(std::uint32_t n) = 0;  // n is 2 or more
 
@@ -110,6 +113,28 @@ private:
     }
 
     Trace recorded_;
+};
+
+/// From bytes, as fuzzers make them; 0 after their end. A question takes one byte, or as many as it
+/// has answers for, so that to change, insert or remove a byte changes what is near it and little
+/// else.
+class Bytes final : public Choices {
+public:
+    explicit Bytes(std::string_view bytes) noexcept : bytes_{bytes} {}
+
+    [[nodiscard]] bool is_over() const noexcept override { return bytes_.empty(); }
+
+private:
+    std::uint32_t choose(std::uint32_t n) override {
+        std::uint64_t answer = 0;
+        for (std::uint64_t reach = 1; reach < n && !bytes_.empty(); reach *= 256) {
+            answer = answer * 256 + static_cast<unsigned char>(bytes_.front());
+            bytes_.remove_prefix(1);
+        }
+        return static_cast<std::uint32_t>(answer % n);
+    }
+
+    std::string_view bytes_;
 };
 
 /// Every sequence of answers, depth first: `do { run(choices); } while (choices.next());`
