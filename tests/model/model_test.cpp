@@ -21,6 +21,8 @@
 
 #include <doctest/doctest.h>
 
+#include "fuzz/corpus.hpp"
+#include "fuzz/scripts.hpp"
 #include "latchbox/latchbox.hpp"
 #include "model/transactions_script.hpp"
 #include "latchbox/testing/choices.hpp"
@@ -348,6 +350,25 @@ TEST_CASE("no mistake in a rule goes unnoticed") {
     }
     print("mistakes found", found_all);
     print("scripts until the last mistake was found", most);
+}
+
+TEST_CASE("scripts that fuzzing kept agree, and most mistakes differ in one of them") {
+    const auto inputs = fuzz::corpus("scripts");
+    for (const fuzz::Input& input : inputs) {
+        CAPTURE(input.name);
+        CHECK(fuzz::scripts(input.bytes) == "");
+    }
+    std::uint64_t found = 0;
+    for (int m = 1; m < static_cast<int>(model::Mistake::last_of_them); ++m) {
+        for (const fuzz::Input& input : inputs) {
+            if (fuzz::scripts(input.bytes, static_cast<model::Mistake>(m)).empty()) { continue; }
+            ++found;
+            break;
+        }
+    }
+    print("scripts of the fuzzer replayed", inputs.size());
+    print("mistakes found by these alone", found);
+    CHECK(found > static_cast<std::uint64_t>(model::Mistake::last_of_them) / 2);
 }
 
 TEST_CASE("what fails is shrunk to a script that people can read") {

@@ -121,12 +121,13 @@ public:
     Script(const Script&) = delete;
     Script& operator=(const Script&) = delete;
 
-    /// Up to `steps` operations, then everything is destroyed. The first difference in words, or
-    /// nothing.
+    /// Up to `steps` operations, as long as there are choices, then everything is destroyed. The
+    /// first difference in words, or nothing.
     std::string run(std::size_t steps) {
         begin();
         std::size_t after_close = 12;
         for (std::size_t i = 0; i < steps && difference_.empty() && after_close > 0; ++i) {
+            if (choices_.is_over()) { break; }
             step();
             if (model_.closed()) { --after_close; }
         }
