@@ -35,6 +35,7 @@ struct Setting {
                                          // poll() between
     bool blurred = false;                // the broker's clock is glanced at, and a tick is a second
     bool keep_log = false;               // a line per operation, for people
+    bool hash_log = false;               // of these lines, for those who compare runs
 };
 
 /// A clock whose cheap glance leaves a doubt: it is between `before` and `after` wrong. Whoever
@@ -141,6 +142,10 @@ public:
     [[nodiscard]] const Figures& figures() const { return figures_; }
     /// Of everything the broker answered, in order.
     [[nodiscard]] std::uint64_t answers_hash() const { return hash_; }
+    /// Of all that happened, where it was kept: each step by its number, its instant and its line,
+    /// which names operation, queue, message and result; with the answers. No address and no hash
+    /// of the standard library is in it: it is the same one on every machine.
+    [[nodiscard]] std::uint64_t log_hash() const { return mix(log_hash_, hash_); }
 
 protected:
     // What there is beside queues.
@@ -377,9 +382,12 @@ protected:
         return std::to_string(number);
     }
     template <class... Parts> void say(const Parts&... parts) {
-        if (!setting_.keep_log) { return; }
-        log_.emplace_back();
-        (log_.back().append(word(parts)), ...);
+        if (!setting_.keep_log && !setting_.hash_log) { return; }
+        std::string line;
+        (line.append(word(parts)), ...);
+        for (const char c : line) { note_log(static_cast<unsigned char>(c)); }
+        note_log(line.size());
+        if (setting_.keep_log) { log_.push_back(std::move(line)); }
     }
     static std::string m(std::size_t message) {
         return message == none ? "no message" : 'm' + std::to_string(message);
@@ -460,10 +468,12 @@ protected:
     template <class T> static Errc error_of(const latchbox::Result<T>& result) {
         return result ? fine : result.error();
     }
-    void note(std::uint64_t value) {
-        hash_ = (hash_ ^ value) * 0x100000001b3U;
-        hash_ ^= hash_ >> 29;
+    static std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
+        hash = (hash ^ value) * 0x100000001b3U;
+        return hash ^ (hash >> 29);
     }
+    void note(std::uint64_t value) { hash_ = mix(hash_, value); }
+    void note_log(std::uint64_t value) { log_hash_ = mix(log_hash_, value); }
     bool digest(const Body& body, std::size_t message, const char* what) {
         return expect(body.digest() == model_.message(message).body, what);
     }
@@ -474,12 +484,15 @@ protected:
         ++figures_.steps;
         if (chance(time_passes_between_)) { let_time_pass(); }
         const Operation operation = draw_operation();
+        note_log(figures_.steps);
+        note_log(static_cast<std::uint64_t>(operation));
         if (operation == Operation::let_time_pass) {
             let_time_pass();
             say("poll");
         } else {
             perform(operation);
         }
+        note_log(static_cast<std::uint64_t>(model_.now()));
         if (difference_.empty()) { compare(); }
     }
     Operation draw_operation() {
@@ -1664,6 +1677,7 @@ protected:
     std::string difference_;
     std::vector<std::string> log_;
     std::uint64_t hash_ = 0xcbf29ce484222325U;
+    std::uint64_t log_hash_ = 0xcbf29ce484222325U;
 };
 
 }  // namespace model
