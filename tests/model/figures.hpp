@@ -58,6 +58,7 @@ struct Figures {
     std::uint64_t forwards = 0;
     std::uint64_t drains = 0;
     std::uint64_t steps_of_drains = 0;
+    std::uint64_t settled_in_calm = 0;  // messages, once nothing failed any more
 };
 
 inline void add(Figures& sum, const Figures& more) {
@@ -110,6 +111,7 @@ inline void add(Figures& sum, const Figures& more) {
     sum.forwards += more.forwards;
     sum.drains += more.drains;
     sum.steps_of_drains += more.steps_of_drains;
+    sum.settled_in_calm += more.settled_in_calm;
 }
 
 }  // namespace model

@@ -734,6 +734,16 @@ public:
     [[nodiscard]] const Message& message(std::size_t m) const { return messages_[m]; }
     [[nodiscard]] std::size_t post_count() const { return posts_.size(); }
     [[nodiscard]] const Post& post(std::size_t p) const { return posts_[p]; }
+    /// Whether it waits for what need not come: a lease or a delay without end, a parent, its key.
+    [[nodiscard]] bool is_held(std::size_t message) const {
+        const Message& m = messages_[message];
+        switch (m.state) {
+            case State::leased: return m.deadline == never;
+            case State::delayed: return m.due == never;
+            case State::blocked: return is_held_by_parents(m) || ahead_in_key(m) != 0;
+            default: return m.state != State::ready;
+        }
+    }
     [[nodiscard]] bool holds(std::size_t q, std::size_t m) const {
         return m != none && messages_[m].queue == q && messages_[m].state != State::gone;
     }
@@ -1165,6 +1175,13 @@ protected:
     }
     [[nodiscard]] LatchState fate(const Parent& parent) const {
         return parent.lost ? LatchState::failed : fate(parent.who);
+    }
+    [[nodiscard]] bool is_held_by_parents(const Message& m) const {
+        for (const Parent& parent : m.parents) {
+            const LatchState state = fate(parent);
+            if (verdict(m.on_parent_failure, state) == Judgement::waits) { return true; }
+        }
+        return false;
     }
     // A copy that is gone: what that means to its post.
     void judge_copy(Message& m) {

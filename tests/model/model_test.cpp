@@ -241,6 +241,8 @@ TEST_CASE(
     print("messages forwarded", figures.forwards);
     print("drains", figures.drains);
     print("steps of drains", figures.steps_of_drains);
+    std::printf("figure: liveness, messages settled after the faults = %llu\n",
+                static_cast<unsigned long long>(figures.settled_in_calm));
     // Blind scripts would agree on anything.
     CHECK(figures.leases_run_out > scripts);
     CHECK(figures.expired > scripts / 4);
@@ -285,6 +287,7 @@ TEST_CASE(
     CHECK(figures.forwards > scripts / 4);
     CHECK(figures.drains > scripts / 20);
     CHECK(figures.steps_of_drains > scripts / 2);
+    CHECK(figures.settled_in_calm > scripts / 4);
 }
 
 TEST_CASE("a jump of the clock equals its steps, whoever finds what was due [4.3]") {

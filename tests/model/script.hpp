@@ -134,6 +134,7 @@ public:
         }
         count_up();
         count_up_topics();
+        if (difference_.empty() && !model_.closed() && pick(4) != 0) { live_in_calm(); }
         if (difference_.empty()) { end(); }
         return difference_;
     }
@@ -1564,6 +1565,68 @@ protected:
                       ", key " + broker.key + ", queue " + broker.queue + "; model \"" +
                       to_string(model) + "\", " + to_string(model.reason) + ", key " + model.key +
                       ", queue " + model.queue;
+    }
+
+    // -- calm ------------------------------------------------------------------------------------
+
+    // Nothing fails any more: who fetches acks, at once, and time goes on. Until the last delay and
+    // the last lease that there are at the start are over, all is settled that nothing holds.
+    void live_in_calm() {
+        let_go_of_endless_leases();
+        Ticks last = model_.now();
+        std::size_t unsettled = 0;
+        for (std::size_t i = 0; i < model_.message_count(); ++i) {
+            const Message& message = model_.message(i);
+            if (message.state == State::gone || message.state == State::dead) { continue; }
+            ++unsettled;
+            const Ticks over = message.state == State::leased ? message.deadline : message.due;
+            if (over != never && over > last) { last = over; }
+        }
+        for (;;) {
+            consume_all();
+            if (difference_.empty()) { compare(); }
+            const Ticks due = model_.next_due();
+            if (!difference_.empty() || due > last) { break; }
+            if (!expect(due > model_.now(), "calm: something due does not happen")) { return; }
+            say("calm, advance ", due - model_.now());
+            clock_.advance(duration(due - model_.now()));
+            model_.move_to(due);
+        }
+        for (std::size_t i = 0; i < model_.message_count() && difference_.empty(); ++i) {
+            const Message& message = model_.message(i);
+            if (message.state == State::gone || message.state == State::dead) { continue; }
+            --unsettled;
+            if (model_.is_shut(message.queue) || model_.is_held(i)) { continue; }
+            difference_ = "calm: nothing holds " + m(i) + ", and yet it is not settled";
+        }
+        figures_.settled_in_calm += unsettled;
+    }
+    void let_go_of_endless_leases() {
+        for (std::size_t at = held_.size(); at-- > 0;) {
+            const std::size_t message = model_.message_of(held_[at].handle);
+            const bool live = !model_.lease_lost(held_[at].handle);
+            if (live && model_.message(message).deadline == never) { destroy(at); }
+        }
+    }
+    // What is acked may be somebody's parent, in whatever queue: as often as there is something.
+    void consume_all() {
+        for (bool again = true; again && difference_.empty();) {
+            again = false;
+            for (std::size_t queue = 0; queue < consumers_.size(); ++queue) {
+                while (consume(queue)) { again = true; }
+            }
+        }
+    }
+    bool consume(std::size_t queue) {
+        if (!difference_.empty() || model_.first_ready(queue) == none) { return false; }
+        const auto expected = model_.fetch(queue, 1);
+        auto result = consumers_[queue].try_fetch();
+        equal_error(error_of(result), expected.error, "try_fetch in calm");
+        if (!result || expected.error != fine) { return false; }
+        hold(std::move(*result), expected.value[0]);
+        settle(held_.size() - 1, {Verb::ack});
+        destroy(held_.size() - 1);
+        return true;
     }
 
     // -- the end ---------------------------------------------------------------------------------
