@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "model/transactions_script.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 /// Scripts of the model, by bytes from anywhere. What is wrong in words, or nothing.
 namespace fuzz {
@@ -23,7 +23,7 @@ inline std::string scripts(std::string_view bytes, model::Mistake mistake = {}) 
         setting.blurred = bytes.front() == 2;
         bytes.remove_prefix(1);
     }
-    support::Bytes choices{bytes};
+    latchbox::testing::Bytes choices{bytes};
     try {
         return model::TransactionsScript<latchbox::Threads>{choices, setting}.run(steps);
     } catch (const std::exception& thrown) { return std::string{"it threw: "} + thrown.what(); }

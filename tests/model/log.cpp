@@ -9,7 +9,7 @@
 #include <cstdio>
 
 #include "model/transactions_script.hpp"
-#include "support/choices.hpp"
+#include "latchbox/testing/choices.hpp"
 
 namespace {
 
@@ -19,7 +19,7 @@ std::uint64_t hash_of_logs() {
     constexpr std::size_t steps = 150;
     std::uint64_t hash = 0;
     for (std::uint64_t seed = 1; seed <= scripts; ++seed) {
-        support::Seeded choices{seed};
+        latchbox::testing::Seeded choices{seed};
         model::TransactionsScript<latchbox::Threads> script{choices, {.hash_log = true}};
         if (!script.run(steps).empty()) { return 0; }
         hash = hash * 0x100000001b3U ^ script.log_hash();
