@@ -195,12 +195,12 @@ private:
     [[nodiscard]] bool sound(const Table& table, std::uint32_t at) const noexcept {
         const Line& line = lines_[at];
         if (line.members == 0) { return false; }
-        if (line.active != none && !is_active(table, at, line.active)) { return false; }
+        if (line.active != none && !sound(table, at, line.active)) { return false; }
         return sound(table, at, line.waiting, Ties::Stand::waiting) &&
                sound(table, at, line.returned, Ties::Stand::returned);
     }
-    static bool is_active(const Table& table, std::uint32_t line, Slot slot) noexcept {
-        const Ties& ties = table.history(slot).ties;
+    static bool sound(const Table& table, std::uint32_t line, Slot active) noexcept {
+        const Ties& ties = table.history(active).ties;
         return ties.line == line && ties.stand == Ties::Stand::active;
     }
     static bool sound(const Table& table, std::uint32_t line, const List& list,
@@ -218,7 +218,7 @@ private:
         return buckets_[std::hash<std::string_view>{}(key) % buckets_.size()];
     }
     [[nodiscard]] std::uint32_t find(std::string_view key) noexcept {
-        if (buckets_.empty()) { return none; }
+        ensure(!buckets_.empty(), "a key without room");
         std::uint32_t line = bucket(key);
         while (line != none && lines_[line].key != key) { line = lines_[line].next; }
         return line;

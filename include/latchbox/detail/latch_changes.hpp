@@ -274,8 +274,8 @@ inline void LatchBoard::take_note(std::uint32_t at) noexcept {
 
 inline MessageId LatchBoard::first_dead(const Wait& wait) const noexcept {
     std::uint32_t edge = wait.first;
-    while (edge != none && edges[edge].seen != LatchState::dead) { edge = edges[edge].next; }
-    return edge == none ? MessageId{} : latches[edges[edge].latch].id;
+    while (edges[edge].seen != LatchState::dead) { edge = edges[edge].next; }
+    return latches[edges[edge].latch].id;
 }
 
 inline void LatchBoard::forget(std::uint32_t at) noexcept {

@@ -279,7 +279,6 @@ public:
         return lines_.line(ties(slot).line).key;
     }
     [[nodiscard]] Issued& issued() noexcept { return issued_; }
-    [[nodiscard]] const Issued& issued() const noexcept { return issued_; }
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
     [[nodiscard]] Slot slots() const noexcept { return fresh_; }
     [[nodiscard]] std::vector<Record>& records() noexcept { return table_.records; }

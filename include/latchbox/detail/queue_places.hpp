@@ -159,10 +159,6 @@ inline bool QueueCore::must_wait(Slot slot) const noexcept {
 
 // -> READY at its place, DELAYED until `due`, or BLOCKED for whatever it has to wait for.
 inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
-    if (!table_.has_history(slot)) {
-        become(slot, State::ready);
-        return ready_.insert(table_, slot);
-    }
     History& history = table_.history(slot);
     history.at = due;
     const bool blocked = history.ties.any() && must_wait(slot);
@@ -268,7 +264,7 @@ inline void QueueCore::vacate(Slot slot, bool seen) noexcept {
     table_.records[slot].number = 0;
     if (seen) {
         seen_.push_back(table_.records, slot);
-        looks_ += looks_ < seen_.size() ? 1U : 0U;
+        ++looks_;  // there were no more of them than slots, and now there is one slot more
     } else {
         vacant_.push_front(table_.records, slot);
     }

@@ -253,8 +253,8 @@ inline bool QueueCore::step(const Due& limit, Effects& effects) noexcept {
 
 inline Slot QueueCore::find(Slot hint, std::uint64_t number) const noexcept {
     if (number == 0 || hint >= fresh_ || table_.records[hint].number != number) { return none; }
-    const State state = table_.records[hint].state;
-    return state == State::vacant || state == State::reserved ? none : hint;
+    // It keeps the number until its slot is given back, and a reserved one has none.
+    return table_.records[hint].state == State::vacant ? none : hint;
 }
 
 // not LEASED -- cancel -> gone: cancelled
