@@ -77,9 +77,8 @@ inline constexpr std::size_t most_tokens = 16;
         if (!tokens && tokens.position <= at) { break; }
         const bool begins = at == 0 || pattern[at - 1] == '.';
         const bool ends = at + 1 == pattern.size();
-        if (!begins || !(ends || pattern[at + 1] == '.')) {
-            return {"a wildcard is a token of its own", at};
-        }
+        const bool alone = begins && (ends || pattern[at + 1] == '.');
+        if (!alone) { return {"a wildcard is a token of its own", at}; }
         if (pattern[at] == '>' && !ends) { return {"'>' stands at the end", at}; }
     }
     return tokens;
