@@ -233,4 +233,29 @@ TEST_CASE("explanations are values: equal if all they say is") {
     CHECK(third != other);
 }
 
+TEST_CASE("of copies that are blocked it tells what the first waits for [5.9] [5.4]") {
+    Explanation said;
+    said.id = id(7);
+    said.subject = "s";
+    said.state = MessageState::pending;
+    said.copies = {{"mail", MessageState::blocked}};
+    said.key = "tea";
+    said.ahead_in_key = 2;
+    const std::string held = "#7 of \"s\" is pending: 1 copy is held, blocked in \"mail\"";
+    const std::string of_the_first = held + "; of the first that is blocked: it waits for ";
+    CHECK(to_string(said) == sentence(of_the_first + "2 before it with the key \"tea\""));
+    said.ahead_in_key = 0;
+    CHECK(to_string(said) == sentence(held));
+    said.parents = {{id(3), LatchState::pending}};
+    CHECK(to_string(said) == sentence(of_the_first + "#3 (pending)"));
+}
+
+TEST_CASE("of a state that does not exist it tells the rest") {
+    Explanation said;
+    said.id = id(7);
+    said.queue = "mail";
+    said.state = static_cast<MessageState>(99);
+    CHECK(to_string(said) == sentence("#7 in \"mail\""));
+}
+
 }  // namespace

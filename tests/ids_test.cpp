@@ -161,4 +161,27 @@ TEST_CASE("one wrong digit in the text of an id, or two that changed places, is 
     }
 }
 
+TEST_CASE("receipts go by queue, then by hand-out, then by message") {
+    const Receipt in_order[] = {IdParts::receipt(1, 9, 9, 9), IdParts::receipt(2, 9, 1, 9),
+                                IdParts::receipt(2, 9, 2, 1), IdParts::receipt(2, 1, 2, 2),
+                                IdParts::receipt(2, 2, 2, 2)};
+    for (const Receipt& one : in_order) {
+        for (const Receipt& other : in_order) {
+            CHECK((one <=> other) == (&one <=> &other));
+            CHECK((one == other) == (&one == &other));
+        }
+    }
+}
+
+TEST_CASE("ids go by issuer, then by number") {
+    const MessageId in_order[] = {IdParts::message(1, 9, 9), IdParts::message(2, 1, 9),
+                                  IdParts::message(2, 2, 1), IdParts::message(2, 2, 2)};
+    for (const MessageId& one : in_order) {
+        for (const MessageId& other : in_order) {
+            CHECK((one <=> other) == (&one <=> &other));
+            CHECK((one == other) == (&one == &other));
+        }
+    }
+}
+
 }  // namespace

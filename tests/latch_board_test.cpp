@@ -292,4 +292,42 @@ TEST_CASE("a copy of a board is one of its own") {
     CHECK(copy.sound());
 }
 
+TEST_CASE("handles of a gate go one by one, and the last not by that way [5.8]") {
+    BareBoard b;
+    const std::uint32_t gate = b.gate();
+    const std::uint32_t first = b.board.gate(gate).handles;
+    b.board.hold_gate(gate);
+    b.board.hold_gate(gate);
+    while (b.board.gate(gate).handles > 1) { CHECK(b.board.let_go_of_one_of_many(gate)); }
+    CHECK_FALSE(b.board.let_go_of_one_of_many(gate));
+    CHECK(b.board.gate(gate).handles == 1);
+    CHECK(first <= 1);
+    CHECK(b.board.let_go_of_gate(gate, b.work));
+    CHECK_FALSE(b.board.is_closed());
+    b.drain();
+    CHECK(b.empty());
+}
+
+TEST_CASE("parents that matter no more are not told of, though nobody has taken note yet [5.9]") {
+    for (const OnParentFailure policy : BareBoard::policies) {
+        BareBoard b;
+        const std::uint32_t completed = b.latch();
+        const std::uint32_t dead = b.latch();
+        const std::uint32_t pending = b.latch();
+        const std::uint32_t wait = b.child(policy, {completed, dead, pending});
+        CHECK(b.board.parents(wait) == 3);
+        b.set(completed, LatchState::completed);
+        b.set(dead, LatchState::dead);
+        CHECK(b.board.parents(wait) == 3);
+        std::vector<MessageId> told;
+        b.board.each_parent(wait, [&](const MessageId& id, LatchState) { told.push_back(id); });
+        std::vector<MessageId> expected{b.id(pending)};
+        if (policy == OnParentFailure::hold) { expected.insert(expected.begin(), b.id(dead)); }
+        CHECK(told == expected);
+        b.drain();
+        CHECK(b.board.parents(wait) == 2);
+        CHECK(b.sound());
+    }
+}
+
 }  // namespace

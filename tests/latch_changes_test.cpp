@@ -1038,4 +1038,77 @@ TEST_CASE("however works take over from each other, no child is left uninformed 
     }
 }
 
+// --- what is left of it when the broker is closed ------------------------------------------------
+
+TEST_CASE("a gate is neither counted down nor failed once the board is closed [7.5] [5.8]") {
+    BareBoard b;
+    const std::uint32_t gate = b.gate(2);
+    const std::uint32_t handles = b.board.gate(gate).handles;
+    b.board.hold_gate(gate);
+    b.board.close(b.work);
+    CHECK(b.board.is_closed());
+    b.board.count_down(gate, 2, b.work);
+    CHECK(b.board.gate(gate).count == 2);
+    CHECK_FALSE(b.board.fail_gate(gate, Reason{Cause::failed, "late"}, b.work));
+    CHECK(b.board.gate(gate).reason == Reason{});
+    CHECK(b.board.latches[gate].state == LatchState::pending);
+    for (std::uint32_t i = 0; i < handles + 1; ++i) {
+        CHECK_FALSE(b.board.let_go_of_gate(gate, b.work));
+    }
+    CHECK(b.board.latches[gate].state == LatchState::pending);
+    CHECK(b.work.empty());
+}
+
+TEST_CASE("work that is dropped as the board closes holds no latch any more [7.5]") {
+    BareBoard b;
+    const std::uint32_t parent = b.latch();
+    const std::uint32_t other = b.latch();
+    std::vector<std::uint32_t> waits;
+    for (int i = 0; i < 3; ++i) {
+        waits.push_back(b.child(OnParentFailure::dead_letter, {parent, other}));
+    }
+    Work first;
+    b.board.set(parent, LatchState::dead, first);
+    b.board.set(other, LatchState::dead, first);
+    Work second;
+    b.board.set(parent, LatchState::failed, second);  // takes it over
+    CHECK(second.taken == 1);
+    CHECK(b.board.latches[parent].works == 2);
+    b.board.close(second);
+    b.board.drop(second);
+    b.board.drop(first);
+    CHECK(first.empty());
+    CHECK(second.empty());
+    CHECK(b.board.latches[parent].works == 0);
+    CHECK(b.board.latches[other].works == 0);
+    // Its children leave one by one; the latch goes with the last of them, and not before.
+    for (const std::uint32_t wait : waits) {
+        CHECK(b.board.latches[parent].first != none);
+        b.board.leave(wait, b.work);
+        b.drain();
+    }
+    CHECK(b.board.waits.in_use() == 0);
+    CHECK(b.board.edges.in_use() == 0);
+    CHECK(b.board.latches.in_use() == 1);  // the one that may be redriven
+}
+
+TEST_CASE("whoever takes over another's work tells those who slept, too [5.8]") {
+    BareBoard b;
+    const std::uint32_t parents[] = {b.latch(), b.latch(), b.latch()};
+    Onlooker sleepers[3];
+    Work more;
+    for (int i = 0; i < 3; ++i) { b.board.look_on(parents[i], sleepers[i]); }
+    b.board.set(parents[0], LatchState::failed, b.work);
+    CHECK_FALSE(b.work.empty());
+    b.board.set(parents[1], LatchState::failed, more);
+    b.board.set(parents[2], LatchState::failed, more);
+    b.board.append(b.work, more);
+    CHECK(b.drain().empty());
+    Work only;
+    only.told = b.work.told;
+    CHECK_FALSE(only.empty());
+    CHECK(told(b.work) == std::vector<Onlooker*>{&sleepers[2], &sleepers[1], &sleepers[0]});
+    CHECK(b.work.empty());
+}
+
 }  // namespace

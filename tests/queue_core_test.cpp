@@ -54,6 +54,7 @@ TEST_CASE("a core holds exactly its capacity, reserved and promised room include
 
 TEST_CASE("where the oldest is dropped only leases and reservations take room away [7.2]") {
     SoundCore queue{{.capacity = 3, .overflow = latchbox::Overflow::drop_oldest}};
+    CHECK(queue.core.options().capacity == 3);
     for (int i = 0; i < 3; ++i) { queue.publish(); }
     CHECK(queue.core.has_room(3));
     CHECK_FALSE(queue.core.has_room(4));

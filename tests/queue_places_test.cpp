@@ -757,4 +757,61 @@ TEST_CASE_TEMPLATE("failures are remembered by id, the oldest is forgotten first
     }
 }
 
+TEST_CASE("making room stops where only leases are left, however much is asked for [7.2]") {
+    SoundCore queue{{.capacity = 3, .overflow = latchbox::Overflow::drop_oldest}};
+    for (int i = 0; i < 3; ++i) { queue.publish(); }
+    queue.fetch();
+    CHECK_FALSE(queue.core.has_room(3));
+    queue.core.make_room(3, queue.effects);
+    queue.collect();
+    CHECK(queue.core.stats().evicted == 2);
+    CHECK(queue.core.in(State::leased) == 1);
+    CHECK(queue.core.held() == 1);
+}
+
+TEST_CASE("to a queue that has ended comes nothing but what leaves at once [4.1]") {
+    SoundCore queue;
+    queue.core.end(queue.effects);
+    queue.publish();
+    queue.publish(at(0), {.delay = ns(5)});
+    queue.collect();
+    CHECK(queue.core.stats().purged == 2);
+    CHECK(queue.core.held() == 0);
+}
+
+TEST_CASE("it dies on arrival by a parent alone, without any other wish [5.5]") {
+    SoundCore queue;
+    const auto parent = latchbox::detail::IdParts::message(1, 2, 3);
+    queue.grow(queue.core.of_histories(1));
+    const Slot slot = queue.publish(at(0), {.verdict = Verdict::die, .parent = parent});
+    CHECK(queue.state(slot) == State::dead);
+    CHECK(queue.core.history(slot).reason == latchbox::Reason{parent});
+}
+
+TEST_CASE("each slot that came to be seen pays for one look, never for more than there are") {
+    SoundCore queue;
+    Slot slots[3];
+    for (Slot& slot : slots) { slot = queue.reserve(); }
+    CHECK_FALSE(queue.core.may_look());
+    for (const Slot slot : slots) { queue.core.withdraw(slot, true); }
+    int looks = 0;
+    for (; queue.core.may_look(); ++looks) { queue.core.pass_over(); }
+    CHECK(looks == 3);
+    CHECK(queue.core.seen() == slots[0]);
+    queue.core.pass_over();
+    CHECK(queue.core.seen() == slots[1]);
+    CHECK_FALSE(queue.core.may_look());
+    // One is taken while each could still be looked at: what is left can be, and no more.
+    queue.core.withdraw(queue.core.reserve_seen(), true);
+    CHECK(queue.core.may_look());
+    queue.core.withdraw(queue.core.reserve_seen(), false);
+    for (int i = 0; i < 2; ++i) { queue.core.withdraw(queue.core.reserve_seen(), false); }
+    CHECK_FALSE(queue.core.may_look());
+    for (int i = 0; i < 3; ++i) { queue.core.withdraw(queue.core.reserve_vacant(), i != 0); }
+    looks = 0;
+    queue.core.withdraw(queue.core.reserve_seen(), true);
+    for (; queue.core.may_look(); ++looks) { queue.core.pass_over(); }
+    CHECK(looks == 2);
+}
+
 }  // namespace

@@ -986,4 +986,50 @@ TEST_CASE("watching does not move a message that waits in line, and needs a hist
     }
 }
 
+// The test is all that writes them here: to get there by failing would take hours.
+latchbox::detail::History& history(SoundCore& queue, Slot slot) {
+    return const_cast<latchbox::detail::History&>(queue.core.history(slot));
+}
+
+TEST_CASE("failures count up to 2^32 - 1 and stay there [4.5]") {
+    SoundCore queue{{.backoff = {.first = ns(3), .limit = ns(50)}}, support::near_the_end};
+    const Slot slot = queue.publish();
+    queue.fetch();
+    constexpr std::uint32_t most = ~std::uint32_t{0};
+    history(queue, slot).attempts = most;
+    history(queue, slot).failures = most - 1;
+    for (std::int64_t now = 0; now < 300; now += 100) {
+        queue.core.fail(slot, "again", at(now), queue.effects);
+        CHECK(queue.core.history(slot).failures == most);
+        CHECK(queue.core.history(slot).at == at(now + 50));
+        CHECK(queue.pass(at(now + 50)) == 1);
+        queue.fetch(at(now + 50));
+    }
+    queue.pass(latchbox::Instant{latchbox::Duration::nanoseconds(1'000)} +
+               latchbox::QueueOptions{}.lease);
+    CHECK(queue.core.history(slot).failures == most);
+}
+
+TEST_CASE("what is taken back counts no attempt less where they have stopped counting [4.5]") {
+    SoundCore queue;
+    const Slot slot = queue.publish();
+    queue.fetch();
+    constexpr std::uint32_t most = ~std::uint32_t{0};
+    history(queue, slot).attempts = most;
+    queue.core.take_back(slot, at(0), queue.effects);
+    CHECK(queue.core.history(slot).attempts == most);
+}
+
+TEST_CASE("what is taken back from a queue that has ended leaves it [4.1]") {
+    SoundCore queue;
+    const Slot slot = queue.publish();
+    queue.fetch();
+    queue.core.end(queue.effects);
+    queue.core.take_back(slot, at(0), queue.effects);
+    queue.collect();
+    CHECK(queue.gone == std::vector<Slot>{slot});
+    CHECK(queue.core.stats().purged == 1);
+    CHECK(queue.core.stats().delivered == 0);
+}
+
 }  // namespace

@@ -92,4 +92,16 @@ TEST_CASE("an index is as a map would be") {
     }
 }
 
+TEST_CASE("what is no number is in no slot, and does not become one when room grows") {
+    SlotIndex index = with_room(4);
+    index.insert(70, 2);
+    CHECK(index.find(0) == none);
+    auto more = SlotIndex::make(8);
+    index.adopt(more);
+    CHECK(index.find(70) == 2);
+    CHECK(index.find(0) == none);
+    index.insert(0xffff'fff0, 0);
+    CHECK(index.find(0xffff'fff0) == 0);
+}
+
 }  // namespace

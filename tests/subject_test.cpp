@@ -152,4 +152,13 @@ TEST_CASE("a good pattern has its wildcards as whole tokens, and '>' at its end 
     }
 }
 
+TEST_CASE("a good name has no error, and one too long is told so whatever it holds [6.1]") {
+    CHECK(check_subject("orders.eu").error() == Errc{});
+    CHECK(check_subject("").error() == Errc::invalid_name);
+    const std::string name = "a.*." + std::string(300, 'b');
+    CHECK(check_subject(name).position == 255);
+    CHECK(std::string{check_subject(name).rule} == "a name has at most 255 bytes");
+    CHECK(check_pattern(name).position == 255);
+}
+
 }  // namespace

@@ -124,4 +124,16 @@ TEST_CASE("the earlier and the later of two instants are found") {
 static_assert(Duration{std::chrono::hours::max()}.is_never(), "also while compiling");
 static_assert(Duration{1h} - Duration{30min} == Duration{30min});
 
+TEST_CASE("a difference saturates only where it leaves the range [7.6]") {
+    const auto ns = [](std::int64_t count) { return Duration::nanoseconds(count); };
+    CHECK(ns(5) - ns(0) == ns(5));
+    CHECK(ns(5) - ns(-3) == ns(8));
+    CHECK(ns(-5) - ns(3) == ns(-8));
+    CHECK(ns(largest - 3) - ns(-2) == ns(largest - 1));
+    CHECK((ns(largest - 3) - ns(-4)).is_never());
+    CHECK(ns(smallest + 3) - ns(3) == ns(smallest));
+    CHECK(ns(smallest + 3) - ns(4) == ns(smallest));
+    CHECK(ns(smallest + 3) - ns(2) == ns(smallest + 1));
+}
+
 }  // namespace
