@@ -121,6 +121,33 @@ TEST_CASE("a sudden close takes the lease and all that was to come") {
     CHECK(ways == std::set<std::string>{"closed", "lost closed", "acked closed", "acked empty"});
 }
 
+TEST_CASE("time that passes as the broker ends is none of what it left [7.5] [4.8]") {
+    struct Mortal {
+        latchbox::BasicManualClock<Simulated> clock;
+        std::optional<latchbox::Broker<int, Simulated>> broker;
+        std::optional<latchbox::Queue<int, Simulated>> orders;
+        std::optional<latchbox::Delivery<int, Simulated>> held;
+    };
+    const Report report = explore([](World& world) {
+        const auto shop = std::make_shared<Mortal>();
+        shop->broker.emplace(latchbox::BrokerOptions{.clock = &shop->clock});
+        shop->orders.emplace(shop->broker->queue("orders"));
+        static_cast<void>(shop->orders->publish(1));
+        shop->held.emplace(std::move(*shop->orders->try_fetch()));
+        world.spawn("holder", [=] {
+            shop->clock.advance(1h);
+            shop->held.reset();
+        });
+        world.spawn("another", [=] { shop->broker.reset(); });
+        world.finally([=, &world] {
+            const char* const broken = latchbox::detail::Access::core(*shop->orders).audit();
+            world.check(broken == nullptr, broken == nullptr ? "" : broken);
+        });
+    });
+    CHECK_MESSAGE(report.passed(), report.text());
+    CHECK(report.complete);
+}
+
 TEST_CASE("a jump of time is as long as it says") {
     CHECK(ways_of_consuming([](World& world, Shop& shop) {
               FaultPlan{world}.jump(shop.clock, 29s);

@@ -162,6 +162,22 @@ TEST_CASE("nothing late is taken for what has gone, has died or never was") {
     CHECK(fake.queue.stats().ready == 1);
 }
 
+TEST_CASE("nothing late is taken for what stands in the line of its key") {
+    Fake fake{late, {.lease = 10s, .max_failures = 1}};
+    const auto id = fake.queue.publish(1, {.key = "k"}).value();
+    auto first = fake.queue.try_fetch();
+    const auto receipt = first->receipt();
+    REQUIRE(first->reject());
+    REQUIRE(fake.queue.publish(2, {.key = "k"}));
+    auto head = fake.queue.try_fetch();
+    REQUIRE(head->body() == 2);
+    REQUIRE(fake.queue.dead_letters().redrive(id));
+    CHECK(fake.broker.explain(id).state == MessageState::blocked);
+    CHECK(fake.queue.ack(receipt) == Errc::lease_lost);
+    CHECK(head->ack());
+    CHECK(fake.queue.ack(receipt));
+}
+
 TEST_CASE("what comes back goes before what is new, in its old order") {
     Fake fake{again_first, {.lease = 10s}};
     for (int number = 1; number <= 4; ++number) { REQUIRE(fake.queue.publish(int{number})); }

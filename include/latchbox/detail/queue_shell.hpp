@@ -101,7 +101,7 @@ public:
     // Whether all is done here that was due by then; if so, the queue has seen that moment.
     [[nodiscard]] bool is_done_by(const Moment& moment) noexcept LATCHBOX_REQUIRES(mutex) {
         const bool done = moment.latest < told_.at || told_.at.is_never();
-        if (done) { core.see(moment.now); }
+        if (done && holds_bodies) { core.see(moment.now); }  // closed, it stays as it was left
         return done;
     }
     // Serves who waits, tells when something is due, and unlocks. `own` is the slot whose body the

@@ -93,7 +93,7 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
 inline bool QueueCore::hold_late(Slot slot, std::uint64_t lease, std::uint64_t number,
                                  Instant now) noexcept {
     if (!profile_.late_settles || !granted(slot, lease, number)) { return false; }
-    if (find(slot, number) == none || !table_.has_history(slot)) { return false; }
+    if (find(slot, number) == none) { return false; }
     const State state = table_.records[slot].state;
     if (state == State::dead || state == State::blocked) { return false; }
     see(now);
