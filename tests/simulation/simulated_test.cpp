@@ -193,9 +193,9 @@ TEST_CASE("misuse of a mutex is found") {
 
 TEST_CASE("an unlock by another than the owner is found") {
     CHECK(first_failure({[](Shared& shared, World&) {
-                             const Guard guard{shared.mutex};
-                             shared.condition.wait(shared.other);
-                         }}) == "a waits with a mutex that it does not hold");
+              const Guard guard{shared.mutex};
+              shared.condition.wait(shared.other);
+          }}) == "a waits with a mutex that it does not hold");
     const Body owner = [](Shared& shared, World&) {
         const Guard guard{shared.mutex};
         shared.atomic.store(1, relaxed);
@@ -230,6 +230,14 @@ TEST_CASE("user code under a lock is found") {
               { const Guard guard{shared.mutex}; }
               Simulated::user_code();
           }}).empty());
+}
+
+TEST_CASE("what is found under a lock is told as such, though its text allocates") {
+    CHECK(first_failure({[](Shared& shared, World& world) {
+              world.watch_allocations();
+              const Guard guard{shared.mutex};
+              Simulated::user_code();
+          }}) == "a enters user code under a lock");
 }
 
 TEST_CASE("an allocation under a lock is found where it is watched") {
@@ -339,10 +347,9 @@ TEST_CASE("a program's own decisions are explored, and its own checks reported")
         shared.guarded = static_cast<int>(world.pick(3));
     };
     CHECK(outcomes(explore(program({decides}), Strategy::exhaustive())) == "0, 1, 2");
-    const Report report = explore(program({[](Shared&, World& world) {
-                                      world.check(world.pick(5) < 3, "more than two");
-                                  }}),
-                                  Strategy::exhaustive());
+    const Report report = explore(
+        program({[](Shared&, World& world) { world.check(world.pick(5) < 3, "more than two"); }}),
+        Strategy::exhaustive());
     CHECK(first_failure(report) == "a more than two");
     REQUIRE(report.first);
     CHECK(report.first->trace == latchbox::testing::Trace{3});
@@ -694,4 +701,18 @@ TEST_CASE("a thread may fail to start where the program says so") {
     CHECK(outcomes(explore(program({fails(4)}), Strategy::exhaustive())) == "123");
     const auto anywhere = [] { const Simulated::Thread none{[] {}}; };
     CHECK_THROWS_AS(anywhere(), std::system_error);  // there is no program
+}
+
+TEST_CASE("one run by choices of somebody else's says how it went") {
+    using latchbox::testing::run_once;
+    const auto fails_if_last = program({
+        [](Shared& shared, World&) { shared.atomic.store(1, relaxed); },
+        [](Shared& shared, World& world) {
+            world.check(shared.atomic.load(relaxed) == 0, "came last");
+        },
+    });
+    latchbox::testing::Exhaustive choices;
+    std::set<std::optional<std::string>> ways;
+    do { ways.insert(run_once(fails_if_last, choices)); } while (choices.next());
+    CHECK(ways == std::set<std::optional<std::string>>{std::nullopt, "b came last"});
 }

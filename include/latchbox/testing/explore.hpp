@@ -118,6 +118,12 @@ public:
         if (report_.first) { explain(program, strategy); }
         return std::move(report_);
     }
+    template <class Program>
+    std::optional<std::string> run(Program&& program, Choices& choices, const Rules& rules) {
+        choices_ = &choices;
+        world_.run(program, rules, {.choices = &choices});
+        return world_.failure_;
+    }
 
 private:
     [[nodiscard]] bool goes_on(const Strategy& strategy) const {
@@ -258,6 +264,15 @@ template <class Program>
     Report report = Explorer::only().explore(program, replay);
     report.replayed = true;
     return report;
+}
+
+/// One run alone, by these choices: what went wrong, or nothing. Nothing is shrunk or told; for who
+/// has a search of his own.
+/// Threads  As `explore`.
+template <class Program>
+[[nodiscard]] std::optional<std::string> run_once(Program&& program, Choices& choices,
+                                                  const Rules& rules = {}) {
+    return Explorer::only().run(program, choices, rules);
 }
 
 }  // namespace testing

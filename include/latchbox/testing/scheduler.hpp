@@ -52,6 +52,7 @@ public:
 
     /// Ends the run with a failure; a fiber does not return from that. By value, so that a fiber
     /// that is dropped here leaves no memory behind.
+    void fail(const char* text) { watch_allocations_ = false, fail(std::string{text}); }
     void fail(std::string text) {
         watch_allocations_ = false;
         if (!failure_) {
