@@ -38,27 +38,38 @@ struct Setting {
     bool hash_log = false;               // of these lines, for those who compare runs
 };
 
-/// A clock whose cheap glance leaves a doubt: it is between `before` and `after` wrong. Whoever
-/// asks it may find that things happen meanwhile.
+/// A clock whose cheap glance leaves a doubt: it is between `before` and `after` wrong. One that
+/// goes `back` by so much at every other look, once it has told the present; which must not
+/// matter. Whoever asks it may find that things happen meanwhile.
 class BlurredClock final : public latchbox::Clock {
 public:
     explicit BlurredClock(latchbox::Clock& exact) : exact_{exact} {}
-    [[nodiscard]] latchbox::Instant now() noexcept override {
-        if (meanwhile) { meanwhile(); }
-        return exact_.now();
-    }
+    [[nodiscard]] latchbox::Instant now() noexcept override { return look(true); }
     [[nodiscard]] latchbox::Glance glance() noexcept override {
-        return {now() - before, now() + after};
+        const latchbox::Instant at = look(before + after == latchbox::Duration{});
+        return {at - before, at + after};
     }
     bool attach(latchbox::Sleeper& sleeper) noexcept override { return exact_.attach(sleeper); }
     void detach(latchbox::Sleeper& sleeper) noexcept override { exact_.detach(sleeper); }
 
     latchbox::Duration before = {};
     latchbox::Duration after = {};
+    latchbox::Duration back = {};
     std::function<void()> meanwhile = {};
 
 private:
+    // After a vague look nobody knows the present, so it is none.
+    latchbox::Instant look(bool exact) noexcept {
+        if (meanwhile) { meanwhile(); }
+        const latchbox::Instant present = exact_.now();
+        const bool goes_back = told_ == present && std::exchange(may_go_back_, !may_go_back_);
+        if (exact) { told_ = present; }
+        return goes_back ? present - back : present;
+    }
+
     latchbox::Clock& exact_;
+    latchbox::Instant told_ = latchbox::Instant::never();
+    bool may_go_back_ = false;
 };
 
 enum class Operation : std::uint8_t {
@@ -216,6 +227,9 @@ protected:
         uses_delay_ = chance(2);
         uses_life_ = chance(2);
         uses_faults_ = chance(3);
+        if (uses_faults_ && chance(2)) {
+            blurred_.back = duration(ticks(one_of<Ticks>({1, 5, 20, 500})));
+        }
         uses_bad_input_ = chance(2);
         time_passes_between_ = one_of({4U, 2U, 16U});
         uses_topics_ = chance(2);
