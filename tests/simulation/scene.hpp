@@ -17,53 +17,13 @@
 
 #include <doctest/doctest.h>
 
-#include "latchbox/latchbox.hpp"
-#include "latchbox/testing/simulated.hpp"
-#include "latchbox/testing/choices.hpp"
+#include "simulation/parcel.hpp"
 
 // The real broker, under all schedules of small programs. Besides what the simulated platform
 // checks by itself (a lost wake-up is a deadlock there), each run ends with the same questions:
 // is every accepted message acked once or still there, and no object of it left behind; and each
 // program names exactly the ways in which it may go.
 namespace scenes {
-
-using latchbox::Duration;
-using latchbox::Errc;
-using latchbox::Overflow;
-using latchbox::QueueOptions;
-using latchbox::testing::Report;
-using latchbox::testing::Simulated;
-using latchbox::testing::Strategy;
-using latchbox::testing::World;
-using namespace std::chrono_literals;
-
-// A message that knows when its code is run, and how many there are.
-class Parcel {
-public:
-    explicit Parcel(int number) noexcept : number_{number} { ++live; }
-    Parcel(const Parcel& other) noexcept : number_{other.number_} {
-        Simulated::user_code();
-        ++live;
-    }
-    Parcel(Parcel&& other) noexcept : number_{std::exchange(other.number_, 0)} { ++live; }
-    Parcel& operator=(const Parcel&) = delete;
-    Parcel& operator=(Parcel&&) = delete;
-    ~Parcel() {
-        Simulated::user_code();
-        --live;
-    }
-    [[nodiscard]] int number() const noexcept { return number_; }
-
-    inline static int live = 0;
-
-private:
-    int number_;
-};
-
-using Clock = latchbox::BasicManualClock<Simulated>;
-using Broker = latchbox::Broker<Parcel, Simulated>;
-using Queue = Broker::Queue;
-using Delivery = Broker::Delivery;
 
 // What the fibers of one run share. Each writes only what is its own.
 class Scene {
