@@ -8,6 +8,10 @@
 #include <new>
 #include <utility>
 
+#if defined(__linux__)
+#include <malloc.h>
+#endif
+
 namespace support {
 namespace {
 
@@ -23,6 +27,15 @@ struct Plan {
 };
 thread_local constinit Plan plan{};
 constinit std::atomic<std::int64_t> live{0};
+constinit std::atomic<std::int64_t> bytes{0};
+
+std::int64_t size_of([[maybe_unused]] void* memory) noexcept {
+#if defined(__linux__)
+    return static_cast<std::int64_t>(malloc_usable_size(memory));
+#else
+    return 0;
+#endif
+}
 
 // Knuth's multiplier for a linear congruential generator; the high bits are the good ones.
 bool one_in_hundred() noexcept {
@@ -53,13 +66,17 @@ void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (fails()) { return nullptr; }
     if (size == 0) { size = 1; }
     live.fetch_add(1, std::memory_order_relaxed);
-    if (alignment <= alignof(std::max_align_t)) { return std::malloc(size); }
-    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    const bool plain = alignment <= alignof(std::max_align_t);
+    const std::size_t whole = (size + alignment - 1) / alignment * alignment;
+    void* const memory = plain ? std::malloc(size) : std::aligned_alloc(alignment, whole);
+    bytes.fetch_add(size_of(memory), std::memory_order_relaxed);
+    return memory;
 }
 
 void release(void* memory) noexcept {
     if (memory == nullptr) { return; }
     live.fetch_sub(1, std::memory_order_relaxed);
+    bytes.fetch_sub(size_of(memory), std::memory_order_relaxed);
     std::free(memory);
 }
 
@@ -72,6 +89,7 @@ void* allocate_or_throw(std::size_t size, std::size_t alignment) {
 }  // namespace
 
 std::int64_t live_allocations() noexcept { return live.load(std::memory_order_relaxed); }
+std::int64_t live_bytes() noexcept { return bytes.load(std::memory_order_relaxed); }
 
 FailingNew::FailingNew(Failing kind, std::uint64_t n) noexcept {
     plan = Plan{.armed = true, .kind = kind, .n = n, .random = n * 2 + 1};

@@ -8,6 +8,8 @@ namespace support {
 
 /// How many allocations by `operator new` are not deleted yet, in the whole program.
 [[nodiscard]] std::int64_t live_allocations() noexcept;
+/// And how many bytes these have, as the C library rounds them; 0 where it does not tell.
+[[nodiscard]] std::int64_t live_bytes() noexcept;
 
 /// Which allocations fail, counted from 1 within the life of a `FailingNew`.
 enum class Failing : std::uint8_t {
