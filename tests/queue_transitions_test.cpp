@@ -1032,4 +1032,99 @@ TEST_CASE("what is taken back from a queue that has ended leaves it [4.1]") {
     CHECK(queue.core.stats().delivered == 0);
 }
 
+TEST_CASE("a lease that is over is held late only where the profile has it [4.2]") {
+    for (const bool taken : {false, true}) {
+        SoundCore queue{plain, {}, false, {.late_settles = taken}};
+        const Slot slot = queue.publish();
+        queue.fetch();
+        const std::uint64_t lease = queue.core.history(slot).lease;
+        const std::uint64_t number = queue.number(slot);
+        REQUIRE(queue.pass(at(10)) == 1);
+        CHECK(queue.core.hold_late(slot, lease, number, at(12)) == taken);
+        CHECK(queue.core.holds(slot, lease) == taken);
+        CHECK(queue.core.has_ready() != taken);
+        if (taken) { CHECK(queue.core.history(slot).at == at(22)); }
+        CHECK(queue.core.history(slot).failures == (taken ? 0 : 1));
+    }
+}
+
+TEST_CASE("what was never granted, has gone, is dead or blocked is not held late [4.2]") {
+    SoundCore queue{{.lease = ns(10), .max_failures = 2}, {}, false, {.late_settles = true}};
+    const Slot slot = queue.publish("key");
+    queue.fetch();
+    const std::uint64_t lease = queue.core.history(slot).lease;
+    const std::uint64_t number = queue.number(slot);
+    CHECK_FALSE(queue.core.hold_late(slot, lease + 1, number, at(0)));
+    CHECK_FALSE(queue.core.hold_late(slot, lease, number + 1, at(0)));
+    queue.core.reject(slot, "no", queue.effects);
+    queue.collect();
+    CHECK_FALSE(queue.core.hold_late(slot, lease, number, at(0)));
+    const Slot head = queue.publish("key");
+    queue.core.redrive(slot, at(0));
+    REQUIRE(queue.state(slot) == State::blocked);
+    CHECK_FALSE(queue.core.hold_late(slot, lease, number, at(0)));
+    REQUIRE(queue.fetch() == head);
+    queue.core.ack(head, queue.effects);
+    queue.collect();
+    REQUIRE(queue.state(slot) == State::ready);
+    CHECK(queue.core.hold_late(slot, lease, number, at(0)));
+    queue.core.ack(slot, queue.effects);
+    queue.collect();
+    CHECK_FALSE(queue.core.hold_late(slot, lease, number, at(0)));
+}
+
+TEST_CASE("held late while another has it, the other's lease is over [4.2]") {
+    SoundCore queue{plain, {}, false, {.late_settles = true}};
+    const Slot slot = queue.publish();
+    queue.fetch();
+    const std::uint64_t first = queue.core.history(slot).lease;
+    REQUIRE(queue.pass(at(10)) == 1);
+    queue.fetch(at(10));
+    const std::uint64_t second = queue.core.history(slot).lease;
+    REQUIRE(queue.pass(at(20)) == 1);
+    queue.fetch(at(20));
+    REQUIRE(queue.core.history(slot).failures == 2);
+    CHECK(queue.core.hold_late(slot, first, queue.number(slot), at(21)));
+    CHECK(queue.core.holds(slot, first));
+    CHECK_FALSE(queue.core.holds(slot, second));
+    CHECK(queue.core.history(slot).failures == 2);  // of three deliveries
+    CHECK(queue.core.next_due().at == at(31));
+}
+
+TEST_CASE("max_failures bounds deliveries where each of them counts [4.5]") {
+    const auto deliveries = [](const QueueOptions& options, bool counts) {
+        SoundCore queue{options, {}, false, {.every_delivery_counts = counts}};
+        const Slot slot = queue.publish();
+        int count = 0;
+        for (; count < 8 && queue.core.has_ready(); ++count) {
+            queue.fetch();
+            come_back(queue, slot, Way::release);
+        }
+        return count;
+    };
+    CHECK(deliveries({.max_failures = 3}, true) == 3);
+    CHECK(deliveries({.max_failures = 3}, false) == 8);
+    CHECK(deliveries({.max_failures = 3, .max_attempts = 5}, true) == 3);
+    CHECK(deliveries({.max_failures = 3, .max_attempts = 5}, false) == 5);
+    CHECK(deliveries({.max_failures = 5, .max_attempts = 3}, true) == 3);
+    CHECK(deliveries({.max_attempts = 3}, true) == 3);
+    CHECK(deliveries({}, true) == 8);
+}
+
+TEST_CASE("redeliveries go first where the profile has it, in the order of their publishes [4.4]") {
+    for (const Way way : {Way::requeue, Way::abandon, Way::fail, Way::lease_ran_out}) {
+        for (const bool first : {false, true}) {
+            SoundCore queue{{.lease = ns(10), .backoff = {.first = ns(0)}},
+                            {},
+                            false,
+                            {.redeliveries_first = first}};
+            const Slot one = queue.publish();
+            const Slot two = queue.publish();
+            queue.fetch();
+            come_back(queue, one, way);
+            CHECK(queue.order() == (first ? Slots{one, two} : Slots{two, one}));
+        }
+    }
+}
+
 }  // namespace

@@ -46,8 +46,8 @@ public:
 
     explicit BareCore(const latchbox::QueueOptions& options = {},
                       const latchbox::detail::CoreStart& start = {.first_bits = 0},
-                      bool fed = false)
-        : core{options, start, fed} {}
+                      bool fed = false, const latchbox::Profile& profile = {})
+        : core{options, start, fed, profile} {}
 
     Core core;
     latchbox::detail::Effects effects;
