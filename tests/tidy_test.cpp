@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include <algorithm>
 #include <cctype>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -383,6 +384,26 @@ TEST_CASE("every header has its test file, by name") {
         INFO("no test for ", header.path);
         CHECK(std::filesystem::exists(tests / (stem + "_test.cpp")));
     }
+}
+
+TEST_CASE("nothing but `become` changes the state of a message in a queue [3]") {
+    std::size_t assertions = 0;
+    std::size_t audited = 0;
+    const auto count = [](std::string_view line, std::string_view what) {
+        return line.substr(0, line.find("//")).find(what) != std::string_view::npos ? 1U : 0U;
+    };
+    for (const Header& header : headers) {
+        const bool of_queues = header.path.starts_with("detail/queue_");
+        const std::string text =
+            support::read_project_file("include/latchbox/" + std::string{header.path});
+        for (const std::string_view line : support::lines_of(text)) {
+            if (header.level == 2 || header.level == 3) { assertions += count(line, "ensure("); }
+            if (header.path.ends_with("_audit.hpp")) { audited += count(line, "return \""); }
+            if (header.level == 3 && of_queues) { CHECK(count(line, ".state = ") == 0); }
+        }
+    }
+    std::printf("figure: assertions in core and pieces = %zu\n", assertions);
+    std::printf("figure: conditions of the audits = %zu\n", audited);
 }
 
 TEST_CASE("the README stays under 150 lines") {
