@@ -154,6 +154,7 @@ private:
     }
     void look(const latchbox::Queue<Msg>& queue) {
         support::check_sound(queue);
+        CHECK(latchbox::detail::Access::core(queue).reserved() == 0);
         said_ += "\n" + queue.name() + ": ";
         say(queue.stats());
         queue.dead_letters().for_each([this](const auto& letter) {

@@ -116,8 +116,6 @@ extern "C" void on_end(int signal) {
     std::raise(signal);
 }
 
-constexpr std::size_t most_steps = 200;
-
 std::string run_once(const Driver& driver, Choices& choices, std::size_t& steps) {
     running = &choices;
     std::string text = driver.run(choices, steps);
@@ -184,7 +182,7 @@ Found search(const Driver& driver, std::uint64_t seed, double seconds) {
         for (std::uint64_t i = 0; seconds_used(RUSAGE_SELF) < seconds; ++i) {
             say("runs=", std::to_string(i + 1));
             latchbox::testing::Seeded choices{seed + i};
-            std::size_t steps = most_steps;
+            std::size_t steps = bugs::most_steps;
             const std::string text = run_once(driver, choices, steps);
             if (text.empty()) { continue; }
             say("text=", text);
@@ -203,7 +201,7 @@ std::string_view kind_of(std::string_view text) { return text.substr(0, text.fin
 Found repeat(const Driver& driver, const Trace& trace) {
     const Ended ended = apart(5, [&] {
         latchbox::testing::Replay choices{trace};
-        std::size_t steps = most_steps;
+        std::size_t steps = bugs::most_steps;
         const std::string text = run_once(driver, choices, steps);
         if (!text.empty()) { say("text=", text); }
     });
@@ -218,7 +216,7 @@ Trace shrunk(const Driver& driver, const Found& found) {
     std::size_t left = attempts;
     if (!found.crashed) {
         const Ended ended = apart(20, [&] {
-            std::size_t steps = most_steps;
+            std::size_t steps = bugs::most_steps;
             const auto fails = [&](const Trace& trace) {
                 latchbox::testing::Replay choices{trace};
                 std::size_t taken = steps;
@@ -286,7 +284,6 @@ int repeat_and_tell(const Driver& driver, const Trace& trace) {
 
 int main(int argc, char** argv) {
     const auto trace = latchbox::testing::trace_from_environment();
-    bugs::number = static_cast<int>(number_from_environment("LATCHBOX_BUG", 0));
     const char* const from_environment = std::getenv("LATCHBOX_DRIVER");
     std::string_view name = from_environment != nullptr ? from_environment : "";
     if (argc == 3) { bugs::number = std::atoi(argv[1]), name = argv[2]; }

@@ -10,8 +10,10 @@
 // The general drivers, none of which knows of any bug.
 namespace bugs {
 
+inline constexpr std::size_t most_steps = 200;
+
 /// One script of the reference model and the broker, on the real platform. What differs, or
-/// nothing. Takes so many steps at most; if it fails, these become as many as it took.
+/// nothing. Takes so many steps at most; if it fails, these become just enough for that.
 [[nodiscard]] std::string run_script(latchbox::testing::Choices& choices, std::size_t& steps);
 
 /// One program of a few threads, in one order of its steps. What went wrong, or nothing. It ends

@@ -25,15 +25,22 @@ done
 
 compile() {
     "${CXX:-c++}" -std=c++20 -O1 -D_GLIBCXX_ASSERTIONS -I"$folder/include" -Itests \
-        -include bugs/planted.hpp -c "tests/bugs/$1.cpp" -o "$folder/$1.o"
+        -DLATCHBOX_SOURCE_DIR='"."' -include bugs/planted.hpp -c "$1" -o "$2"
 }
-compile model_driver &
+compile tests/bugs/model_driver.cpp "$folder/model_driver.o" &
 model=$!
-compile simulated_driver
-compile driver
+for driver in driver simulated_driver; do
+    compile tests/bugs/$driver.cpp "$folder/$driver.o"
+done
+mkdir "$folder/faults"
+for part in exception_safety_test support/failing_new main; do
+    compile tests/$part.cpp "$folder/faults/$(basename $part).o"
+done
 wait "$model"
 program=$folder/latchbox_bugs
+faults=$folder/latchbox_faults
 "${CXX:-c++}" "$folder"/*.o -o "$program" -pthread
+"${CXX:-c++}" "$folder"/faults/*.o -o "$faults" -pthread
 
 if [ -z "${LATCHBOX_SEED:-}" ] && commit=$(git rev-parse --short=10 HEAD 2>/dev/null); then
     LATCHBOX_SEED=$(printf '%d' "0x$commit")
@@ -44,6 +51,15 @@ fi
 for driver in model simulated; do
     LATCHBOX_SECONDS=4 "$program" 0 "$driver"
 done
+"$faults" --minimal >"$folder/clean" || { cat "$folder/clean" && exit 1; }
+
+# The first test of faults that fails with a bug, in the words of a search; it takes no chances.
+find_by_faults() {
+    LATCHBOX_BUG=$1 timeout 100 "$faults" "$2" >"$3.all" 2>&1 && return 1
+    test=$(sed -n 's/^TEST CASE:  *//p' "$3.all" | head -n 1)
+    [ -n "$test" ] || return 1
+    echo "found by faults: $test" >"$3"
+}
 
 # The bugs of one half, by all drivers that claim to find them.
 hunt() {
@@ -51,6 +67,15 @@ hunt() {
         name=$(basename "$bug" .patch)
         for driver in $(sed -n 's/^# Found by: \(.*\)\.$/\1/p' "$bug" | tr -d ,); do
             said=$folder/$name.$driver
+            if [ "$driver" = faults ]; then
+                number=${name%%_*}
+                number=${number#0}
+                : >"$said"
+                find_by_faults "$number" --no-version "$said" || continue
+                test=$(sed 's/^found by faults: //; s/,/*/g' "$said")
+                find_by_faults "$number" --test-case="$test" "$said.again" || :
+                continue
+            fi
             "$program" "${name%%_*}" "$driver" >"$said" 2>&1 || continue
             line=$(tail -n 1 "$said")
             # shellcheck disable=SC2086  # assignments on purpose
@@ -97,12 +122,13 @@ for bug in "$@"; do
         cat "$said"
         if ! grep -q '^found by ' "$said"; then
             by_all=no
+            echo "not found by $driver"
             continue
         fi
         sed -n 's/^found by .* in \([0-9.]*\) s, .*, \([0-9]*\) choices: .*/\1 \2/p' "$said" \
             >>"$finds"
-        text=$(sed -n 's/^found by .* choices: //p' "$said")
-        if [ "$text" = "$(cat "$said.again")" ]; then
+        text=$(sed -n 's/^found by .* choices: //p; /^found by faults/p' "$said")
+        if [ "$text" = "$(cat "$said.again" 2>/dev/null)" ]; then
             repeated=$((repeated + 1))
         else
             echo "    again it was: $(cat "$said.again")"

@@ -1421,9 +1421,9 @@ protected:
             const latchbox::QueueStats stats = consumers_[i].stats();
             if (stats != expected) { describe(stats, expected, named(i)); }
             equal(consumers_[i].size(), expected.held(), "size");
-            if (const char* broken = latchbox::detail::Access::core(consumers_[i]).audit()) {
-                expect(false, broken);
-            }
+            const auto& core = latchbox::detail::Access::core(consumers_[i]);
+            if (const char* broken = core.audit()) { expect(false, broken); }
+            equal(core.reserved(), 0, "room reserved between calls");
         }
     }
     void describe(const latchbox::QueueStats& broker, const latchbox::QueueStats& model,

@@ -496,6 +496,7 @@ private:
         check(closed_ || stats.leased == 0, "a lease is left that nobody holds");
         check(stats.accepted == stats.held() + gone(stats), "the counts do not add up");
         check(closed_ || stats.completed == acked_[door], "acks are miscounted");
+        check(core(door).reserved() == 0, "room is left reserved");
         if (closed_) { return; }
         const bool queue = door < queues_.size();
         if (queue) { check(stats.accepted == accepted_[door], "messages are miscounted"); }
