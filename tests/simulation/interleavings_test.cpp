@@ -12,9 +12,10 @@
 
 #include "simulation/scene.hpp"
 
-// Tells the simulation, which knows whether a mutex is held.
+// Tells the simulation, which knows whether a mutex is held; fails where a program wants it to.
 [[gnu::noinline]] void* operator new(std::size_t size) {
     latchbox::testing::Simulated::allocating();
+    if (scenes::Scarcity::fails_now()) { throw std::bad_alloc{}; }
     if (void* const memory = std::malloc(size == 0 ? 1 : size)) { return memory; }
     throw std::bad_alloc{};
 }

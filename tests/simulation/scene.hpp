@@ -147,6 +147,18 @@ private:
     std::array<std::vector<int>, 8> acked_;
 };
 
+// Makes one allocation of one fiber's own fail: each `new` that the program knows asks.
+struct Scarcity {
+    static bool fails_now() noexcept {
+        if (fiber < 0 || left == 0) { return false; }
+        const World* const world = World::current();
+        if (world == nullptr || !world->in_program() || world->running() != fiber) { return false; }
+        return --left == 0;
+    }
+    inline static int fiber = -1;
+    inline static std::uint32_t left = 0;  // until the one that fails
+};
+
 // The figures of all programs of this file, told at the end.
 struct Figures {
     std::string file;  // of the tests

@@ -26,7 +26,7 @@ struct Strategy {
 
     Kind kind = Kind::exhaustive;
     bool prune = true;       ///< of the exhaustive ones: no branch into a state known already
-    bool contended = true;   ///< and no choice at steps on what fibers do not contend for
+    bool contended = true;   ///< and, or by priorities, no choice where fibers contend for nothing
     std::uint64_t seed = 0;  ///< of those by chance: that of the first run
     std::uint64_t runs = ~std::uint64_t{0};  ///< at most
     std::uint32_t depth = 3;                 ///< of priorities: see `Priorities`
@@ -75,8 +75,9 @@ struct Report {
     std::uint64_t cut = 0;        ///< runs given up, as nothing new was left in them
     std::uint64_t pruned = 0;     ///< branches not entered, as they lead into a known state
     std::uint64_t steps = 0;
-    bool complete = false;  ///< nothing was left out but what was pruned
-    bool replayed = false;  ///< one trace only, as the environment asked for
+    std::uint64_t longest = 0;  ///< by priorities: choices of who goes on, at most in a run
+    bool complete = false;      ///< nothing was left out but what was pruned
+    bool replayed = false;      ///< one trace only, as the environment asked for
     std::map<std::string, std::uint64_t> outcomes;  ///< runs by what the program said of them
     std::map<std::string, std::uint64_t> failures;  ///< runs by what went wrong
     std::optional<Failure> first;
@@ -147,12 +148,23 @@ private:
             if (!again) { report_.complete = goes_on(strategy); }
         }
     }
+    // The fewer choice points there are, the likelier are those that matter. What fibers contend
+    // for is learnt on the way, so each run keeps its full trace, which tells of all steps.
     template <class Program> void search_by_priorities(Program& program, const Strategy& strategy) {
-        std::uint64_t longest = 64;  // until one run was seen
+        Contention contention;
+        Contention* const known = strategy.contended ? &contention : nullptr;
+        Trace full;
+        std::uint64_t range = 64;  // until one run was seen
         for (std::uint64_t i = 0; goes_on(strategy) && i < strategy.runs; ++i) {
-            Priorities priorities{strategy.seed + i, strategy.depth, longest};
-            once(program, strategy, {.choices = &priorities, .priorities = &priorities});
-            longest = i == 0 || world_.steps_ > longest ? world_.steps_ : longest;
+            Priorities priorities{strategy.seed + i, strategy.depth, range};
+            full.clear();
+            once(program, strategy,
+                 {.choices = &priorities,
+                  .contention = known,
+                  .priorities = &priorities,
+                  .full_trace = &full});
+            if (priorities.steps() > report_.longest) { report_.longest = priorities.steps(); }
+            range = report_.longest;
         }
     }
     template <class Program>
@@ -172,7 +184,8 @@ private:
         ++report_.failures[*world_.failure_];
         if (report_.first) { return; }
         report_.first = Failure{*world_.failure_, setting.choices->trace(), {}};
-        if (setting.contention == nullptr) { return; }
+        if (setting.full_trace != nullptr) { report_.first->trace = *setting.full_trace; }
+        if (setting.contention == nullptr || setting.full_trace != nullptr) { return; }
         Trace full;
         Replay recorded{setting.choices->trace()};
         world_.run(program, strategy.rules,

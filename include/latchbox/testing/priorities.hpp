@@ -43,6 +43,9 @@ public:
         answered_ = n > 1;
     }
 
+    /// How often it was asked that.
+    [[nodiscard]] std::uint64_t steps() const noexcept { return step_; }
+
 private:
     std::uint32_t choose(std::uint32_t n) override {
         return std::exchange(answered_, false) ? answer_ : chance_.pick(n);

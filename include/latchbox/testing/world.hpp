@@ -208,6 +208,9 @@ public:
         fail("allocates under a lock");
     }
 
+    /// Whether it is a fiber's own code that runs now, and none of the scheduler's.
+    [[nodiscard]] bool in_program() const noexcept { return on_fiber() && !own_business_; }
+
     void made(Object& object) noexcept {
         const std::uint64_t history = on_fiber() ? self().history : thread_history_;
         const std::uint64_t number = on_fiber() ? ++self().made : ++thread_made_;
