@@ -101,3 +101,23 @@ TEST_CASE("one priority alone never interrupts, so it misses what needs that") {
     CHECK(report.schedules == 1'000);
     CHECK(report.text() == "1000 schedules, none failed");
 }
+
+TEST_CASE("by priorities, steps on what only one fiber uses are no choice points") {
+    const auto alone = [](World& world) {
+        const auto shared = std::make_shared<Simulated::Atomic<int>>(0);
+        for (const char* const name : {"a", "b"}) {
+            world.spawn(name, [=] {
+                Simulated::Atomic<int> own{0};
+                for (int i = 0; i < 20; ++i) { own.fetch_add(1, relaxed); }
+                shared->fetch_add(1, relaxed);
+            });
+        }
+    };
+    Strategy strategy = Strategy::priorities(1, 100);
+    const Report few = explore(alone, strategy);
+    strategy.contended = false;
+    const Report many = explore(alone, strategy);
+    CHECK(few.steps == many.steps);
+    CHECK(few.longest < 10);
+    CHECK(many.longest > 40);
+}
