@@ -144,6 +144,7 @@ const std::vector<Header> headers = {
     {6, "testing/raised.hpp"},
     {6, "testing/lock_order.hpp"},
     {6, "testing/run_log.hpp"},
+    {6, "testing/without_ids.hpp"},
     {6, "testing/contention.hpp"},
     {6, "testing/depth_first.hpp"},
     {6, "testing/priorities.hpp"},

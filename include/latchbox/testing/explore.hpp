@@ -14,6 +14,7 @@
 
 #include "latchbox/testing/choices.hpp"
 #include "latchbox/testing/depth_first.hpp"
+#include "latchbox/testing/without_ids.hpp"
 #include "latchbox/testing/world.hpp"
 
 namespace latchbox {
@@ -60,13 +61,16 @@ struct Strategy {
 /// How a run went wrong.
 struct Failure {
     std::string text;
-    Trace trace;      ///< leads there; shrunk
-    std::string log;  ///< of that run, a line for each step
+    Trace trace;        ///< leads there; shrunk
+    std::string log;    ///< of that run, a line for each step
+    std::string story;  ///< the same in short: who went on, and what the program said
 
-    /// With the line that reproduces it.
-    [[nodiscard]] std::string describe() const {
-        return text + "\nLATCHBOX_TRACE=" + testing::to_string(trace) + "\n" + log;
-    }
+    /// What reproduces it, before the command that runs the test.
+    [[nodiscard]] std::string line() const { return "LATCHBOX_TRACE=" + testing::to_string(trace); }
+    /// With the line that reproduces it, and every step.
+    [[nodiscard]] std::string describe() const { return text + "\n" + line() + "\n" + log; }
+    /// With the line, and in short.
+    [[nodiscard]] std::string brief() const { return text + "\n" + line() + "\n" + story; }
 };
 
 /// What all runs came to.
@@ -79,7 +83,8 @@ struct Report {
     bool complete = false;      ///< nothing was left out but what was pruned
     bool replayed = false;      ///< one trace only, as the environment asked for
     std::map<std::string, std::uint64_t> outcomes;  ///< runs by what the program said of them
-    std::map<std::string, std::uint64_t> failures;  ///< runs by what went wrong
+    /// Runs by what went wrong; ids are "m-#" and "r-#" there, as each run draws its own.
+    std::map<std::string, std::uint64_t> failures;
     std::optional<Failure> first;
 
     [[nodiscard]] bool passed() const noexcept { return !first; }
@@ -181,9 +186,9 @@ private:
             ++report_.outcomes[world_.outcome_];
             return;
         }
-        ++report_.failures[*world_.failure_];
+        ++report_.failures[without_ids(*world_.failure_)];
         if (report_.first) { return; }
-        report_.first = Failure{*world_.failure_, setting.choices->trace(), {}};
+        report_.first = Failure{*world_.failure_, setting.choices->trace(), {}, {}};
         if (setting.full_trace != nullptr) { report_.first->trace = *setting.full_trace; }
         if (setting.contention == nullptr || setting.full_trace != nullptr) { return; }
         Trace full;
@@ -196,15 +201,18 @@ private:
     // The smallest run found that fails in the same way, in words.
     template <class Program> void explain(Program& program, const Strategy& strategy) {
         Failure& failure = *report_.first;
+        const std::string same = without_ids(failure.text);
         const auto fails = [&](const Trace& trace, bool logging = false) {
             Replay recorded{trace};
             choices_ = &recorded;
             world_.run(program, strategy.rules, {.choices = &recorded, .logging = logging});
-            return world_.failure_ == failure.text;
+            return world_.failure_ && without_ids(*world_.failure_) == same;
         };
         failure.trace = shrink(std::move(failure.trace), fails, 1'000);
         fails(failure.trace, true);
+        if (world_.failure_) { failure.text = *world_.failure_; }
         failure.log = shortened(world_.log_.text());
+        failure.story = shortened(world_.log_.story());
     }
     // A livelock's would be without end.
     static std::string shortened(const std::string& log) {

@@ -115,7 +115,9 @@ public:
     /// A fault of the program's own.
     template <class Strike> FaultPlan& add(std::string name, Strike strike) {
         world_.spawn(std::move(name), [&world = world_, strike = std::move(strike)] {
-            if (world.pick(2) == 1) { strike(); }  // 0, the simplest: not at all
+            if (world.pick(2) == 0) { return; }  // 0, the simplest: not at all
+            world.log("strikes");
+            strike();
         });
         return *this;
     }
