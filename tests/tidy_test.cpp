@@ -151,6 +151,7 @@ const std::vector<Header> headers = {
     {6, "testing/scheduler.hpp"},
     {6, "testing/world.hpp"},
     {6, "testing/explore.hpp"},
+    {6, "testing/shared.hpp"},
     {6, "testing/simulated.hpp"},
     {6, "testing/quiescence.hpp"},
     {6, "testing/fault_plan.hpp"},

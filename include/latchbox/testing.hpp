@@ -11,4 +11,5 @@
 #include "latchbox/testing/fault_plan.hpp"
 #include "latchbox/testing/profiles.hpp"
 #include "latchbox/testing/quiescence.hpp"
+#include "latchbox/testing/shared.hpp"
 #include "latchbox/testing/simulated.hpp"
