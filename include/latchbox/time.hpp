@@ -72,7 +72,7 @@ private:
         return a - b;
     }
     static constexpr std::int64_t multiply(std::int64_t a, std::int64_t b) noexcept {
-        if (a == 0 || b == 0) { return 0; }
+        if (b == 0) { return 0; }
         const bool negative = (a < 0) != (b < 0);
         const auto size = [](std::int64_t v) {
             return v < 0 ? 0 - static_cast<std::uint64_t>(v) : static_cast<std::uint64_t>(v);

@@ -44,7 +44,7 @@ public:
     // Of a slot that is not leased; no effect on one that has none.
     void remove(const Table& table, Slot slot) noexcept {
         const std::uint32_t history = table.records[slot].history;
-        if (history != none && others_.contains(history)) { others_.remove(history); }
+        if (others_.contains(history)) { others_.remove(history); }
     }
     void remove_lease(Table& table, Slot slot) noexcept {
         const std::uint32_t history = table.records[slot].history;

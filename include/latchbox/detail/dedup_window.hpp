@@ -89,9 +89,9 @@ public:
             remove(oldest_);
             ++forgotten_;
         }
-        const std::uint32_t at = free_ != none ? free_ : used_++;
+        const std::uint32_t at =
+            free_ != none ? std::exchange(free_, entries_[free_].next) : used_++;
         Entry& entry = entries_[at];
-        if (at == free_) { free_ = entry.next; }
         entry.value.swap(value);
         entry.until = now + window;
         entry.by = by;

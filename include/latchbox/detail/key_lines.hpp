@@ -76,8 +76,7 @@ public:
         std::uint32_t line = find(key);
         if (line == none) {
             ensure(has_room(), "a key without room");
-            line = free_ != none ? free_ : used_++;
-            if (line == free_) { free_ = lines_[line].next; }
+            line = free_ != none ? std::exchange(free_, lines_[free_].next) : used_++;
             // Of a batch the first may have left the text here, and the line.
             if (lines_[line].key != key) { lines_[line].key.swap(text); }
             ++in_use_;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "latchbox/detail/chunks.hpp"
 #include "latchbox/detail/ensure.hpp"
@@ -31,8 +32,7 @@ public:
     // As new.
     std::uint32_t take() noexcept {
         ensure(has_room(), "taken from a pool without room");
-        const std::uint32_t at = free_ != none ? free_ : used_++;
-        if (at == free_) { free_ = items_[at].next; }
+        const std::uint32_t at = free_ != none ? std::exchange(free_, items_[free_].next) : used_++;
         items_[at] = T{};
         ++in_use_;
         return at;

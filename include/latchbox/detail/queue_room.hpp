@@ -13,12 +13,10 @@ inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
     Growth growth;
     growth.records.resize(shortage.records);
     growth.histories.resize(shortage.histories);
-    if (shortage.histories != 0) {
-        growth.deadlines = Deadlines::make(shortage.histories);
-        growth.ready = ReadyOrder::make(shortage.histories);
-        if (options_.overflow == Overflow::drop_oldest) {
-            growth.evictable = SlotHeap<Place>::make(shortage.histories);
-        }
+    growth.deadlines = Deadlines::make(shortage.histories);
+    growth.ready = ReadyOrder::make(shortage.histories);
+    if (options_.overflow == Overflow::drop_oldest) {
+        growth.evictable = SlotHeap<Place>::make(shortage.histories);
     }
     growth.lines = KeyLines::make(shortage.lines);
     growth.outcomes = Issued::make(shortage.outcomes);

@@ -41,9 +41,7 @@ public:
     }
     void remove(Table& table, Slot slot) noexcept {
         const Record& record = table.records[slot];
-        if (record.history != none && returned_.contains(record.history)) {
-            return returned_.remove(record.history);
-        }
+        if (returned_.contains(record.history)) { return returned_.remove(record.history); }
         SlotList& line = lines_[record.priority];
         line.remove(table.records, slot);
         if (line.empty()) { lines_in_use_ &= ~(1U << record.priority); }

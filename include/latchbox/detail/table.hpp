@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "latchbox/detail/ensure.hpp"
@@ -44,8 +45,8 @@ public:
 
     void give_history(Slot slot) noexcept {
         ensure(free_histories() != 0, "a history without room");
-        const std::uint32_t at = free_ != none ? free_ : used_++;
-        if (at == free_) { free_ = histories[at].slot; }
+        const std::uint32_t at =
+            free_ != none ? std::exchange(free_, histories[free_].slot) : used_++;
         History& history = histories[at];
         history.slot = slot;
         history.attempts = 0;
