@@ -3,6 +3,8 @@
 #include "latchbox/clock.hpp"
 
 #include <chrono>
+#include <cstdint>
+#include <ctime>
 
 #include <doctest/doctest.h>
 
@@ -55,6 +57,28 @@ TEST_CASE("the steady clock does not go back, and its glance contains the presen
 TEST_CASE("the coarse clock does not go back, and its glance contains the present [4.3]") {
     glances_contain_the_present<latchbox::CoarseClock>();
 }
+
+#if defined(CLOCK_MONOTONIC_COARSE)
+TEST_CASE("where the system has a coarse clock it is asked, and its margin is eight ticks") {
+    timespec tick{};
+    if (clock_getres(CLOCK_MONOTONIC_COARSE, &tick) != 0) { return; }
+    const latchbox::Duration one =
+        latchbox::Duration::nanoseconds(std::int64_t{tick.tv_sec} * 1'000'000'000 + tick.tv_nsec);
+    latchbox::SteadyClock steady;
+    const Glance glance = steady.glance();
+    CHECK(glance.latest - glance.earliest == one * 8);
+    // It stands still between its ticks; the exact one does not.
+    latchbox::CoarseClock coarse;
+    int moves = 0;
+    Instant last = coarse.now();
+    for (int i = 0; i < 10'000; ++i) {
+        const Instant now = coarse.now();
+        moves += now != last ? 1 : 0;
+        last = now;
+    }
+    CHECK(moves < 5'000);
+}
+#endif
 
 TEST_CASE("the steady and the coarse clock count from the same instant") {
     latchbox::SteadyClock steady;

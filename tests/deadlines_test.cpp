@@ -111,6 +111,7 @@ TEST_CASE("along a walk what comes to stand in front is always announced [4.3]")
         const Due before = world.first().first;
         step(choices, world);
         REQUIRE(world.same());
+        REQUIRE(world.deadlines.next_due(world.table) == world.first().first);
         const bool news = world.deadlines.news();
         if (world.first().first < before) { REQUIRE(news); }
         REQUIRE_FALSE(world.deadlines.news());
@@ -159,6 +160,18 @@ TEST_CASE("removing what has no deadline, or not even a history, changes nothing
     world.deadlines.remove(world.table, 2);
     CHECK(world.same());
     CHECK(world.deadlines.next(world.table).slot == 0);
+}
+
+TEST_CASE("a lease behind another is no news, and takes none away") {
+    World world;
+    world.lease(0, at(5), false);
+    CHECK(world.deadlines.news());
+    world.lease(1, at(7), false);
+    CHECK_FALSE(world.deadlines.news());
+    World other;
+    other.lease(0, at(5), false);
+    other.lease(1, at(7), false);
+    CHECK(other.deadlines.news());
 }
 
 }  // namespace

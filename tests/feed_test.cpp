@@ -3,6 +3,7 @@
 #include "latchbox/detail/feed.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,6 +12,8 @@
 
 #include "latchbox/detail/reference.hpp"
 #include "latchbox/platform.hpp"
+
+#include "support/failing_new.hpp"
 
 namespace {
 
@@ -85,6 +88,18 @@ TEST_CASE("of many threads that leave by one handle exactly one is the first [6.
         REQUIRE(first == 1);
         REQUIRE(member->has_left());
     }
+}
+
+TEST_CASE_TEMPLATE("a member is gone with the last who knows it", Platform, latchbox::Threads,
+                   latchbox::SingleThread) {
+    const std::int64_t before = support::live_allocations();
+    {
+        Reference<Membership<Platform>> member{new Membership<Platform>};
+        const Reference<Membership<Platform>> workers{new Membership<Platform>{member}};
+        member = {};
+        CHECK(support::live_allocations() == before + 2);
+    }
+    CHECK(support::live_allocations() == before);
 }
 
 }  // namespace

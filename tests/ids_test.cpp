@@ -184,4 +184,18 @@ TEST_CASE("ids go by issuer, then by number") {
     }
 }
 
+TEST_CASE("the text of an id is what it always was, and nothing may follow it") {
+    const std::string text = to_string(IdParts::message(1, 2, 3));
+    CHECK(text == "m-1-2-3-16");
+    CHECK(to_string(IdParts::receipt(1, 2, 3, 4)) == "r-1-3-4-2");
+    for (const char* const more : {" ", "0", "-", "-1", "x"}) {
+        CHECK(MessageId::from_string(text + more) == Errc::invalid_name);
+        CHECK(Receipt::from_string("r-1-3-4-2" + std::string{more}).has_value() ==
+              (more == std::string{"0"}));
+    }
+    for (std::size_t size = 0; size < text.size(); ++size) {
+        CHECK(MessageId::from_string(text.substr(0, size)) == Errc::invalid_name);
+    }
+}
+
 }  // namespace

@@ -301,6 +301,9 @@ TEST_CASE("handles of a gate go one by one, and the last not by that way [5.8]")
     while (b.board.gate(gate).handles > 1) { CHECK(b.board.let_go_of_one_of_many(gate)); }
     CHECK_FALSE(b.board.let_go_of_one_of_many(gate));
     CHECK(b.board.gate(gate).handles == 1);
+    b.board.hold_gate(gate);
+    CHECK_FALSE(b.board.let_go_of_gate(gate, b.work));
+    CHECK(b.board.latches[gate].state == LatchState::pending);
     CHECK(first <= 1);
     CHECK(b.board.let_go_of_gate(gate, b.work));
     CHECK_FALSE(b.board.is_closed());
@@ -328,6 +331,33 @@ TEST_CASE("parents that matter no more are not told of, though nobody has taken 
         CHECK(b.board.parents(wait) == 2);
         CHECK(b.sound());
     }
+}
+
+TEST_CASE("work is left as long as there is any of any kind") {
+    CHECK(LatchBoard::Work{}.empty());
+    LatchBoard::Work work;
+    work.first = 3;
+    CHECK_FALSE(work.empty());
+    work = {};
+    work.left = 3;
+    CHECK_FALSE(work.empty());
+    work = {};
+    work.taken = 1;
+    CHECK_FALSE(work.empty());
+    work = {};
+    latchbox::detail::Onlooker somebody;
+    work.told = &somebody;
+    CHECK_FALSE(work.empty());
+}
+
+TEST_CASE("a message is no gate, though its id names its place") {
+    BareBoard b;
+    const std::uint32_t message = b.latch();
+    REQUIRE(latchbox::detail::IdParts::slot(b.id(message)) == message);
+    CHECK(b.board.find_gate(b.id(message)) == none);
+    const std::uint32_t gate = b.gate();
+    CHECK(b.board.find_gate(b.id(gate)) == gate);
+    CHECK(b.board.find_gate(latchbox::detail::IdParts::message(99, 1, 77)) == none);
 }
 
 }  // namespace

@@ -1111,4 +1111,164 @@ TEST_CASE("whoever takes over another's work tells those who slept, too [5.8]") 
     CHECK(b.work.empty());
 }
 
+// --- whose work it is ----------------------------------------------------------------------------
+
+TEST_CASE("a batch is as many children of one queue as there is room for, and of no other") {
+    BareBoard b;
+    const std::uint32_t parent = b.latch();
+    for (int i = 0; i < 40; ++i) { b.child(OnParentFailure::dead_letter, {parent}, 1); }
+    for (int i = 0; i < 3; ++i) { b.child(OnParentFailure::dead_letter, {parent}, 2); }
+    b.set(parent, LatchState::failed);
+    Batch batch;
+    for (const auto& [queue, count] : {std::pair{1U, 32U}, {1U, 8U}, {2U, 3U}}) {
+        REQUIRE(b.board.next(b.work, batch));
+        CHECK(batch.queue == queue);
+        REQUIRE(batch.count == count);
+    }
+    CHECK_FALSE(b.board.next(b.work, batch));
+}
+
+// Latches with a child each, all of them dead by the first work.
+struct TwoWorks : BareBoard {
+    Work first;
+    Work second;
+    std::vector<std::uint32_t> parents;
+    Ids children;
+
+    explicit TwoWorks(int count) {
+        for (int i = 0; i < count; ++i) {
+            parents.push_back(latch());
+            children.push_back(child_of(child(OnParentFailure::dead_letter, {parents.back()})));
+            board.set(parents.back(), LatchState::dead, first);
+        }
+    }
+    Ids drain(Work& of) {
+        std::swap(work, of);
+        Ids all = BareBoard::drain();
+        std::swap(work, of);
+        return all;
+    }
+};
+
+TEST_CASE("who sets a latch last sees to its children, and nobody else does [5.4]") {
+    TwoWorks b{1};
+    b.board.set(b.parents[0], LatchState::failed, b.second);
+    CHECK(b.second.taken == 1);
+    CHECK(b.drain(b.first).empty());
+    CHECK(b.drain(b.second) == b.children);
+    CHECK(b.first.empty());
+    CHECK(b.second.empty());
+}
+
+TEST_CASE("a latch that is set again by the same work is taken over once") {
+    TwoWorks b{1};
+    b.board.set(b.parents[0], LatchState::pending, b.second);
+    b.board.set(b.parents[0], LatchState::failed, b.second);
+    CHECK(b.second.taken == 1);
+    CHECK(b.board.latches[b.parents[0]].works == 2);
+    CHECK(b.drain(b.second) == b.children);
+    CHECK(b.drain(b.first).empty());
+}
+
+TEST_CASE("a latch that comes back to the work that lists it is not taken over") {
+    TwoWorks b{1};
+    b.board.set(b.parents[0], LatchState::pending, b.second);
+    b.board.set(b.parents[0], LatchState::dead, b.first);
+    CHECK(b.first.taken == 0);
+    CHECK(b.board.latches[b.parents[0]].owner == b.first.owner);
+    CHECK(b.drain(b.second).empty());
+    CHECK(b.board.latches[b.parents[0]].owner == b.first.owner);
+    CHECK(b.drain(b.first) == b.children);
+    CHECK(b.board.latches[b.parents[0]].owner == 0);
+}
+
+TEST_CASE("of more than it can take over a work leaves the rest to the other") {
+    constexpr int more = static_cast<int>(Work::most_taken) + 2;
+    TwoWorks b{more};
+    for (const std::uint32_t parent : b.parents) {
+        b.board.set(parent, LatchState::failed, b.second);
+    }
+    CHECK(b.second.taken == Work::most_taken);
+    CHECK(b.board.latches[b.parents.back()].owner == b.first.owner);
+    Ids seconds = b.drain(b.second);
+    CHECK(seconds.size() == Work::most_taken);
+    const Ids firsts = b.drain(b.first);
+    CHECK(firsts == Ids(b.children.end() - 2, b.children.end()));
+}
+
+TEST_CASE("work that comes after another belongs to whoever has that") {
+    TwoWorks b{3};
+    Work third;
+    SUBCASE("what it lists") {
+        b.board.append(third, b.first);
+        CHECK(third.owner == b.first.owner);
+        CHECK(b.drain(third) == b.children);
+    }
+    SUBCASE("what it lists, behind what there is") {
+        const std::uint32_t other = b.latch();
+        const MessageId child = b.child_of(b.child(OnParentFailure::dead_letter, {other}));
+        b.board.set(other, LatchState::dead, third);
+        const std::uint64_t owner = third.owner;
+        b.board.append(third, b.first);
+        CHECK(third.owner == owner);
+        Ids expected{child};
+        expected.insert(expected.end(), b.children.begin(), b.children.end());
+        CHECK(b.drain(third) == expected);
+    }
+    SUBCASE("but not what another has taken over from it") {
+        b.board.set(b.parents[1], LatchState::failed, b.second);
+        b.board.append(third, b.first);
+        CHECK(b.drain(third) == Ids{b.children[0], b.children[2]});
+        CHECK(b.drain(b.second) == Ids{b.children[1]});
+    }
+    SUBCASE("what it has taken over") {
+        b.board.set(b.parents[1], LatchState::failed, b.second);
+        b.board.set(b.parents[2], LatchState::failed, b.second);
+        b.board.append(third, b.second);
+        CHECK(third.taken == 2);
+        CHECK(b.drain(third) == Ids{b.children[2], b.children[1]});
+        CHECK(b.drain(b.first) == Ids{b.children[0]});
+    }
+    SUBCASE("not what it had taken over and lost") {
+        b.board.set(b.parents[1], LatchState::pending, b.second);
+        b.board.set(b.parents[1], LatchState::failed, b.first);
+        b.board.append(third, b.second);
+        CHECK(third.taken == 0);
+        CHECK(b.drain(third).empty());
+        CHECK(b.drain(b.first) == b.children);
+    }
+    SUBCASE("nothing at all") {
+        b.board.append(b.first, third);
+        const std::uint32_t other = b.latch();
+        b.children.push_back(b.child_of(b.child(OnParentFailure::dead_letter, {other})));
+        b.board.set(other, LatchState::dead, b.first);
+        CHECK(b.drain(b.first) == b.children);
+    }
+    for (const std::uint32_t parent : b.parents) {
+        if (b.first.empty() && b.second.empty() && third.empty()) {
+            CHECK(b.board.latches[parent].works == 0);
+        }
+    }
+}
+
+TEST_CASE("the parent that is to blame stays so when it fails after another did [5.5]") {
+    for (const OnParentFailure policy : BareBoard::policies) {
+        BareBoard b;
+        const std::uint32_t first = b.latch();
+        const std::uint32_t second = b.latch();
+        const MessageId ids[] = {b.id(first), b.id(second)};
+        const std::uint32_t wait = b.child(policy, {first, second});
+        b.set(first, LatchState::dead);
+        b.drain();
+        b.set(second, LatchState::failed);
+        b.drain();
+        const MessageId blamed = b.board.blame(wait);
+        b.set(first, LatchState::failed);
+        b.drain();
+        CHECK(b.board.blame(wait) == blamed);
+        if (policy == OnParentFailure::dead_letter) { CHECK(blamed == ids[0]); }
+        if (policy == OnParentFailure::hold) { CHECK(blamed == ids[1]); }
+    }
+}
+
 }  // namespace

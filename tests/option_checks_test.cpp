@@ -241,4 +241,22 @@ TEST_CASE("whoever wishes for nothing wishes what an empty option does [7.1]") {
     CHECK(is_usable(none, true, 1'000));
 }
 
+TEST_CASE("who is there with other options is named: a queue, or a group [7.1] [6.2]") {
+    const auto said = [](latchbox::detail::OptionsName whose) -> std::string {
+        try {
+            require_same(latchbox::QueueOptions{}, {.capacity = 1}, whose);
+        } catch (const std::invalid_argument& error) { return error.what(); }
+        return {};
+    };
+    CHECK(said(latchbox::detail::of_queue).find("the queue is there with another ") !=
+          std::string::npos);
+    CHECK(said(latchbox::detail::of_subscription).find("the group is there with another ") !=
+          std::string::npos);
+}
+
+TEST_CASE("what is never offered may live for ever [7.1]") {
+    CHECK(is_usable({.delay = latchbox::Duration::never()}, false));
+    CHECK_FALSE(is_usable({.delay = latchbox::Duration::never(), .expires_in = 1s}, false));
+}
+
 }  // namespace

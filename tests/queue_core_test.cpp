@@ -764,4 +764,42 @@ TEST_CASE("a watch that was taken away is told nothing, and an unwatched lease h
     queue.collect();
 }
 
+TEST_CASE("one that has a history lacks none, though there is no other free") {
+    SoundCore queue;
+    queue.grow(queue.core.of_histories(1));
+    std::vector<Slot> slots;
+    while (!queue.core.of_histories(1)) {
+        slots.push_back(queue.publish());
+        queue.watch(slots.back(), 5);
+    }
+    for (const Slot slot : slots) { CHECK_FALSE(queue.core.of_history(slot)); }
+    const Slot plain = queue.publish();
+    CHECK(queue.core.of_history(plain));
+    queue.core.purge(queue.effects);
+    queue.collect();
+}
+
+TEST_CASE("whose number or slot is nobody's is not found") {
+    SoundCore queue;
+    const Slot slot = queue.publish();
+    const Slot reserved = queue.reserve();
+    CHECK(queue.core.find(slot, queue.number(slot)) == slot);
+    CHECK(queue.core.find(reserved, 0) == none);
+    CHECK(queue.core.find(9'999, queue.number(slot)) == none);
+    CHECK(queue.core.find(none, queue.number(slot)) == none);
+    queue.core.withdraw(reserved);
+    CHECK(queue.core.find(reserved, 0) == none);
+}
+
+TEST_CASE("where more is promised than fits nothing can be replayed [6.2]") {
+    support::BareCore queue{{.capacity = 2, .overflow = latchbox::Overflow::reject}, {}, true};
+    CHECK(queue.core.room_to_replay(1) == 1);
+    CHECK(queue.core.room_to_replay(5) == 2);
+    queue.core.promise(2);
+    CHECK(queue.core.room_to_replay(5) == 0);
+    queue.core.promise(1);
+    CHECK(queue.core.room_to_replay(5) == 0);
+    queue.core.redeem(3);
+}
+
 }  // namespace

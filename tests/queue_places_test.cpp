@@ -781,11 +781,11 @@ TEST_CASE("to a queue that has ended comes nothing but what leaves at once [4.1]
 
 TEST_CASE("it dies on arrival by a parent alone, without any other wish [5.5]") {
     SoundCore queue;
-    const auto parent = latchbox::detail::IdParts::message(1, 2, 3);
+    const auto blamed = latchbox::detail::IdParts::message(1, 2, 3);
     queue.grow(queue.core.of_histories(1));
-    const Slot slot = queue.publish(at(0), {.verdict = Verdict::die, .parent = parent});
+    const Slot slot = queue.publish(at(0), {.verdict = Verdict::die, .parent = blamed});
     CHECK(queue.state(slot) == State::dead);
-    CHECK(queue.core.history(slot).reason == latchbox::Reason{parent});
+    CHECK(queue.core.history(slot).reason == latchbox::Reason{blamed});
 }
 
 TEST_CASE("each slot that came to be seen pays for one look, never for more than there are") {
@@ -812,6 +812,59 @@ TEST_CASE("each slot that came to be seen pays for one look, never for more than
     queue.core.withdraw(queue.core.reserve_seen(), true);
     for (; queue.core.may_look(); ++looks) { queue.core.pass_over(); }
     CHECK(looks == 2);
+}
+
+TEST_CASE("where nothing is dropped no room is made [7.2]") {
+    SoundCore queue{{.capacity = 2}};
+    queue.publish();
+    queue.publish();
+    queue.core.make_room(1, queue.effects);
+    CHECK(queue.core.held() == 2);
+    CHECK(queue.core.stats().evicted == 0);
+}
+
+TEST_CASE("a wait is kept though its parents let it go at once [5.4]") {
+    SoundCore queue;
+    const Slot slot = queue.publish(at(0), {.wait = 7, .verdict = Verdict::go});
+    CHECK(queue.state(slot) == State::ready);
+    REQUIRE(queue.core.has_history(slot));
+    CHECK(queue.core.ties(slot).wait == 7);
+    queue.core.purge(queue.effects);
+    queue.collect();
+    REQUIRE(queue.noted.size() == 1);
+    CHECK(queue.noted[0].left_wait == 7);
+}
+
+TEST_CASE("one of a key whom nobody asked for leaves without a word [5.4] [5.7]") {
+    SoundCore queue;
+    const Slot slot = queue.publish("tea");
+    queue.core.cancel(slot, queue.effects);
+    CHECK_FALSE(queue.core.has_noted());
+    CHECK_FALSE(queue.core.has_history(slot));
+    queue.collect();
+    CHECK(queue.noted.empty());
+}
+
+TEST_CASE("looks that were paid for are neither more nor fewer when a slot is taken") {
+    SoundCore queue;
+    Slot slots[3];
+    for (Slot& slot : slots) { slot = queue.reserve(); }
+    for (const Slot slot : slots) { queue.core.withdraw(slot, true); }
+    SUBCASE("few are left of many slots") {
+        queue.core.pass_over();
+        queue.core.pass_over();
+        queue.core.withdraw(queue.core.reserve_seen());
+        REQUIRE(queue.core.may_look());
+        queue.core.pass_over();
+        CHECK_FALSE(queue.core.may_look());
+    }
+    SUBCASE("as many as there are slots") {
+        queue.core.withdraw(queue.core.reserve_seen());
+        queue.core.withdraw(queue.core.reserve_seen());
+        REQUIRE(queue.core.may_look());
+        queue.core.pass_over();
+        CHECK_FALSE(queue.core.may_look());
+    }
 }
 
 }  // namespace

@@ -1125,6 +1125,26 @@ TEST_CASE("redeliveries go first where the profile has it, in the order of their
             CHECK(queue.order() == (first ? Slots{one, two} : Slots{two, one}));
         }
     }
+
+TEST_CASE("what is taken back after its life is over leaves as expired [4.3]") {
+    for (const std::int64_t now : {9, 10, 11}) {
+        SoundCore queue;
+        queue.publish(at(0), {.life = ns(10)});
+        const Slot slot = queue.fetch();
+        queue.core.take_back(slot, at(now), queue.effects);
+        queue.collect();
+        CHECK(queue.core.stats().expired == (now < 10 ? 0 : 1));
+        CHECK(queue.core.in(State::ready) == (now < 10 ? 1 : 0));
+    }
+}
+
+TEST_CASE("a lease for ever never runs out [4.3] [7.6]") {
+    SoundCore queue{{.lease = latchbox::Duration::never()}};
+    queue.publish();
+    const Slot slot = queue.fetch();
+    CHECK(queue.core.next_due().at.is_never());
+    CHECK(queue.pass(latchbox::Instant::never()) == 0);
+    CHECK(queue.state(slot) == State::leased);
 }
 
 }  // namespace

@@ -211,4 +211,39 @@ TEST_CASE("success can be looked at as a value would be") {
     CHECK_NOTHROW(*good);
 }
 
+// Counts the values that stand.
+struct Standing {
+    explicit Standing(int& standing) : standing_{&standing} { ++*standing_; }
+    Standing(const Standing& other) : standing_{other.standing_} { ++*standing_; }
+    Standing& operator=(const Standing&) = default;
+    ~Standing() { --*standing_; }
+
+private:
+    int* standing_;
+};
+
+TEST_CASE("an error that is assigned takes the value away, and brings none") {
+    int standing = 0;
+    Result<Standing> one{Standing{standing}};
+    CHECK(standing == 1);
+    Result<Standing> bad{Errc::closed};
+    one = std::move(bad);
+    CHECK(standing == 0);
+    CHECK(one == Errc::closed);
+    one = Result<Standing>{Errc::full};
+    CHECK(standing == 0);
+    CHECK(one == Errc::full);
+    const Result<Standing> copied{one};
+    const Result<Standing> moved{std::move(one)};
+    CHECK(standing == 0);
+    CHECK(copied == Errc::full);
+    CHECK(moved == Errc::full);
+}
+
+TEST_CASE("what has a value equals no error, not even the one that is none") {
+    CHECK_FALSE(Result<int>{5} == Errc{});
+    CHECK_FALSE(Result<void>{} == Errc{});
+    CHECK_FALSE(Result<int>{5} == Errc::empty);
+}
+
 }  // namespace

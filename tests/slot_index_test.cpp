@@ -102,6 +102,7 @@ TEST_CASE("what is no number is in no slot, and does not become one when room gr
     CHECK(index.find(0) == none);
     index.insert(0xffff'fff0, 0);
     CHECK(index.find(0xffff'fff0) == 0);
+    CHECK(index.find(0xffff'ff00) == none);
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ tests=$(for header in $headers; do
     if [ -f "tests/$test" ]; then echo "$test"; fi
 done)
 flags=(-std=c++20 -O0 -g -gcolumn-info -fno-pie -Iinclude -Itests -I. -w
+    -D_GLIBCXX_ASSERTIONS
     "-DLATCHBOX_SOURCE_DIR=\"$root\"")
 # shellcheck disable=SC2086  # names of files without blanks
 sh tools/unity.sh $tests >"$work/tests.cpp"
