@@ -1125,6 +1125,7 @@ TEST_CASE("redeliveries go first where the profile has it, in the order of their
             CHECK(queue.order() == (first ? Slots{one, two} : Slots{two, one}));
         }
     }
+}
 
 TEST_CASE("what is taken back after its life is over leaves as expired [4.3]") {
     for (const std::int64_t now : {9, 10, 11}) {

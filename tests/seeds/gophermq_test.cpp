@@ -12,7 +12,7 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "../support/sound.hpp"
+#include "support/sound.hpp"
 
 // What users of GopherMQ have: subjects, drained by who subscribed, and refusal as back-pressure.
 // Its cases 16, 18, 19 and 20 are about workers: here they are plain loops around `fetch`, which

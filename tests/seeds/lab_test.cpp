@@ -13,8 +13,8 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "../support/sound.hpp"
-#include "../support/watched_threads.hpp"
+#include "support/sound.hpp"
+#include "support/watched_threads.hpp"
 
 // What users of the lab broker have: bounded queues, workers that come and go, back-pressure.
 // The workers here are plain loops around `fetch`.

@@ -13,8 +13,8 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "../support/sound.hpp"
-#include "../support/watched_threads.hpp"
+#include "support/sound.hpp"
+#include "support/watched_threads.hpp"
 
 // What users of message-broker have: subjects, fan-out, and reading by id.
 namespace {

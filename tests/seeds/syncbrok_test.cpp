@@ -14,8 +14,8 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "../support/message_kinds.hpp"
-#include "../support/sound.hpp"
+#include "support/message_kinds.hpp"
+#include "support/sound.hpp"
 
 // What users of Syncbrok have: "not before".
 namespace {

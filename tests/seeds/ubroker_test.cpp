@@ -13,9 +13,9 @@
 
 #include "latchbox/latchbox.hpp"
 
-#include "../support/message_kinds.hpp"
-#include "../support/sound.hpp"
-#include "../support/watched_threads.hpp"
+#include "support/message_kinds.hpp"
+#include "support/sound.hpp"
+#include "support/watched_threads.hpp"
 
 // What users of ubroker have: one queue, at least once, settled by id or coming back in time.
 namespace {
