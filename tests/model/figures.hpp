@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "model/situations.hpp"
+
 namespace model {
 
 /// What scripts have seen: blind ones would agree on anything.
@@ -59,6 +61,7 @@ struct Figures {
     std::uint64_t drains = 0;
     std::uint64_t steps_of_drains = 0;
     std::uint64_t settled_in_calm = 0;  // messages, once nothing failed any more
+    Situations situations;
 };
 
 inline void add(Figures& sum, const Figures& more) {
@@ -112,6 +115,7 @@ inline void add(Figures& sum, const Figures& more) {
     sum.drains += more.drains;
     sum.steps_of_drains += more.steps_of_drains;
     sum.settled_in_calm += more.settled_in_calm;
+    sum.situations.add(more.situations);
 }
 
 }  // namespace model

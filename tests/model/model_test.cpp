@@ -26,6 +26,7 @@
 #include "latchbox/latchbox.hpp"
 #include "model/transactions_script.hpp"
 #include "latchbox/testing/choices.hpp"
+#include "support/probes.hpp"
 
 namespace {
 
@@ -175,6 +176,97 @@ std::uint64_t scripts_to_find(model::Mistake mistake, std::uint64_t scripts,
                : scripts_to_find<latchbox::SingleThread>(mistake, scripts, found);
 }
 
+// What ids have to be found in, and to have gone through between two looks, besides what else is
+// counted.
+std::vector<const char*> situations() {
+    return {
+        "a gate to be counted down twice",
+        "blocked by key and parent",
+        "blocked by two parents",
+        "blocked, then completed",
+        "blocked, then dead",
+        "blocked, then delayed",
+        "blocked, then failed",
+        "blocked, then forgotten",
+        "blocked, then leased",
+        "blocked, then ready",
+        "blocked: a parent did not complete",
+        "blocked: its attempts are used up",
+        "blocked: its lease ran out",
+        "completed, then forgotten",
+        "dead, then blocked",
+        "dead, then completed",
+        "dead, then failed",
+        "dead, then forgotten",
+        "dead, then leased",
+        "dead, then pending",
+        "dead, then ready",
+        "dead: a parent did not complete",
+        "dead: it failed",
+        "dead: it was rejected",
+        "dead: its attempts are used up",
+        "dead: its lease ran out",
+        "delayed after a failure",
+        "delayed, then completed",
+        "delayed, then failed",
+        "delayed, then forgotten",
+        "delayed, then leased",
+        "delayed, then ready",
+        "delayed: it failed",
+        "delayed: its lease ran out",
+        "failed, then forgotten",
+        "failed: it failed",
+        "failed: it was cancelled",
+        "failed: it was evicted to make room",
+        "failed: it was purged",
+        "failed: its last handle went before it was open",
+        "failed: its time to live was over",
+        "handed out five times",
+        "held by a dead parent",
+        "leased after two failures",
+        "leased, then completed",
+        "leased, then dead",
+        "leased, then delayed",
+        "leased, then failed",
+        "leased, then forgotten",
+        "leased, then ready",
+        "leased: it failed",
+        "leased: it was rejected",
+        "leased: its attempts are used up",
+        "leased: its lease ran out",
+        "new, then blocked",
+        "new, then completed",
+        "new, then dead",
+        "new, then delayed",
+        "new, then failed",
+        "new, then forgotten",
+        "new, then leased",
+        "new, then pending",
+        "new, then ready",
+        "new, then shut",
+        "pending, then completed",
+        "pending, then dead",
+        "pending, then failed",
+        "ready after a failure",
+        "ready behind three",
+        "ready, then completed",
+        "ready, then dead",
+        "ready, then delayed",
+        "ready, then failed",
+        "ready, then forgotten",
+        "ready, then leased",
+        "ready: it failed",
+        "ready: it was rejected",
+        "ready: its attempts are used up",
+        "ready: its lease ran out",
+        "shut, then completed",
+        "shut, then failed",
+        "the third of its key",
+        "two copies",
+        "two copies in different states",
+    };
+}
+
 }  // namespace
 
 TEST_CASE(
@@ -196,57 +288,66 @@ TEST_CASE(
     const std::uint64_t scripts = scripts_of_this_run();
     run_scripts<latchbox::Threads>(scripts - scripts / 4, figures);
     run_scripts<latchbox::SingleThread>(scripts / 4, figures);
-    print("scripts", figures.scripts);
-    print("steps", figures.steps);
-    print("messages", figures.messages);
-    print("hand-outs", figures.hand_outs);
-    print("leases run out", figures.leases_run_out);
-    print("messages expired", figures.expired);
-    print("dead letters at the end", figures.deaths);
-    print("messages redriven", figures.redriven);
-    print("messages evicted", figures.evicted);
-    print("messages refused", figures.refused);
-    print("verbs without a lease", figures.lost_verbs);
-    print("bodies read by late holders", figures.late_readers);
-    print("throwing copies", figures.throwing_copies);
-    print("children", figures.children);
-    print("deaths by a parent", figures.deaths_by_parent);
-    print("unknown parents", figures.unknown_parents);
-    print("redrives refused for a parent", figures.parents_failed);
-    print("gates", figures.gates);
-    print("messages with a key", figures.keyed);
-    print("blocked messages compared", figures.blocked);
-    print("ids explained", figures.explained);
-    print("ids forgotten", figures.forgotten);
-    print("messages published to topics", figures.posts);
-    print("copies", figures.copies);
-    print("publishes to topics refused", figures.posts_refused);
-    print("messages discarded", figures.discarded);
-    print("copies dropped", figures.dropped);
-    print("subscriptions", figures.subscriptions);
-    print("copies replayed", figures.replayed);
-    print("bodies read by id", figures.reads);
-    print("reads too late", figures.expired_reads);
-    print("messages aged out", figures.aged_out);
-    print("copies left behind", figures.left_behind);
-    print("messages with a copy that failed", figures.posts_failed);
-    print("repeats of a value", figures.repeats);
-    print("values accepted again", figures.values_again);
-    print("repeats of a value to topics", figures.repeated_posts);
-    print("commits", figures.commits);
-    print("commits refused", figures.commits_refused);
-    print("commits refused, and retried", figures.commits_retried);
-    print("commits refused for want of room", figures.commits_full);
-    print("commits refused for a lost lease", figures.commits_lost);
-    print("deliveries settled by commits", figures.settled_by_commits);
-    print("messages published by commits", figures.published_by_commits);
-    print("transactions dropped", figures.transactions_dropped);
-    print("acks with a publish", figures.acks_and_publishes);
-    print("messages forwarded", figures.forwards);
-    print("drains", figures.drains);
-    print("steps of drains", figures.steps_of_drains);
+    support::Probes probes{"scripts", situations()};
+    const auto tell = [&probes](const char* what, std::uint64_t figure) {
+        print(what, figure);
+        probes.add(what, figure);
+    };
+    tell("scripts", figures.scripts);
+    tell("steps", figures.steps);
+    tell("messages", figures.messages);
+    tell("hand-outs", figures.hand_outs);
+    tell("leases run out", figures.leases_run_out);
+    tell("messages expired", figures.expired);
+    tell("dead letters at the end", figures.deaths);
+    tell("messages redriven", figures.redriven);
+    tell("messages evicted", figures.evicted);
+    tell("messages refused", figures.refused);
+    tell("verbs without a lease", figures.lost_verbs);
+    tell("bodies read by late holders", figures.late_readers);
+    tell("throwing copies", figures.throwing_copies);
+    tell("children", figures.children);
+    tell("deaths by a parent", figures.deaths_by_parent);
+    tell("unknown parents", figures.unknown_parents);
+    tell("redrives refused for a parent", figures.parents_failed);
+    tell("gates", figures.gates);
+    tell("messages with a key", figures.keyed);
+    tell("blocked messages compared", figures.blocked);
+    tell("ids explained", figures.explained);
+    tell("ids forgotten", figures.forgotten);
+    tell("messages published to topics", figures.posts);
+    tell("copies", figures.copies);
+    tell("publishes to topics refused", figures.posts_refused);
+    tell("messages discarded", figures.discarded);
+    tell("copies dropped", figures.dropped);
+    tell("subscriptions", figures.subscriptions);
+    tell("copies replayed", figures.replayed);
+    tell("bodies read by id", figures.reads);
+    tell("reads too late", figures.expired_reads);
+    tell("messages aged out", figures.aged_out);
+    tell("copies left behind", figures.left_behind);
+    tell("messages with a copy that failed", figures.posts_failed);
+    tell("repeats of a value", figures.repeats);
+    tell("values accepted again", figures.values_again);
+    tell("repeats of a value to topics", figures.repeated_posts);
+    tell("commits", figures.commits);
+    tell("commits refused", figures.commits_refused);
+    tell("commits refused, and retried", figures.commits_retried);
+    tell("commits refused for want of room", figures.commits_full);
+    tell("commits refused for a lost lease", figures.commits_lost);
+    tell("deliveries settled by commits", figures.settled_by_commits);
+    tell("messages published by commits", figures.published_by_commits);
+    tell("transactions dropped", figures.transactions_dropped);
+    tell("acks with a publish", figures.acks_and_publishes);
+    tell("messages forwarded", figures.forwards);
+    tell("drains", figures.drains);
+    tell("steps of drains", figures.steps_of_drains);
     std::printf("figure: liveness, messages settled after the faults = %llu\n",
                 static_cast<unsigned long long>(figures.settled_in_calm));
+    figures.situations.tell(probes);
+    const std::uint64_t least = scripts / 240;
+    probes.print(least);
+    for (const std::string& rare : probes.below(least)) { FAIL_CHECK("hardly reached: ", rare); }
     // Blind scripts would agree on anything.
     CHECK(figures.leases_run_out > scripts);
     CHECK(figures.expired > scripts / 4);

@@ -2,6 +2,7 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -1551,11 +1552,19 @@ protected:
         }
         const latchbox::Explanation model = model_.explain(whose, id);
         ++figures_.explained;
+        if (whose.kind != Named::nothing) { look(whose, model); }
         if (model.state == latchbox::MessageState::forgotten) { ++figures_.forgotten; }
         note(static_cast<std::uint64_t>(broker.state) + 16 * broker.ahead);
         if (broker == model || !difference_.empty()) { return; }
         describe(broker, model);
         difference_ += " (" + named(id) + ")";
+    }
+    void look(const Named& whose, const latchbox::Explanation& now) {
+        auto& states = last_seen_[static_cast<std::size_t>(whose.kind)];
+        if (states.size() <= whose.number) {
+            states.resize(2 * whose.number + 16, Situations::never_seen);
+        }
+        figures_.situations.look(std::exchange(states[whose.number], now.state), now);
     }
     void describe(const latchbox::Explanation& broker, const latchbox::Explanation& model) {
         equal(static_cast<unsigned>(broker.state), static_cast<unsigned>(model.state),
@@ -1723,6 +1732,7 @@ protected:
     std::vector<latchbox::Receipt> last_receipt_;  // by queue
     std::vector<Held> held_;
     std::vector<latchbox::MessageId> gate_ids_;  // by the model's number
+    std::array<std::vector<latchbox::MessageState>, 4> last_seen_;  // by kind, then by number
     std::vector<HeldGate> gates_;
     std::vector<HeldLatch> latches_;
     std::size_t next_id_ = 0;  // to be compared, of all

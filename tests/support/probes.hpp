@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +17,7 @@ namespace support {
 class Probes {
 public:
     /// `of`: what draws the programs, for the log.
-    explicit Probes(std::string of, std::initializer_list<const char*> names) : of_{std::move(of)} {
+    Probes(std::string of, const std::vector<const char*>& names) : of_{std::move(of)} {
         for (const char* const name : names) { counts_.push_back({name, 0}); }
         std::sort(counts_.begin(), counts_.end());
     }
@@ -29,6 +28,12 @@ public:
             counts_.begin(), counts_.end(), name,
             [](const Count& count, std::string_view wanted) { return count.first < wanted; });
         if (at != counts_.end() && at->first == name) { at->second += times; }
+    }
+
+    /// One more, counted elsewhere.
+    void add(const char* name, std::uint64_t times) {
+        counts_.push_back({name, times});
+        std::sort(counts_.begin(), counts_.end());
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return counts_.size(); }
