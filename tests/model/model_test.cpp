@@ -9,7 +9,6 @@
 //   LATCHBOX_TRACE=...     that script alone, shrunk; operation by operation
 // LATCHBOX_SCRIPTS=n runs n of them.
 
-#include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -27,6 +26,7 @@
 #include "model/transactions_script.hpp"
 #include "latchbox/testing/choices.hpp"
 #include "support/probes.hpp"
+#include "support/seed.hpp"
 
 namespace {
 
@@ -74,18 +74,7 @@ Outcome run_script(latchbox::testing::Choices& choices, const model::Setting& se
     return outcome;
 }
 
-std::uint64_t seed_of_this_run() {
-    static const std::uint64_t seed = [] {
-        const auto now = std::chrono::system_clock::now().time_since_epoch();
-        const auto ticks = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-        const std::uint64_t by_time = static_cast<std::uint64_t>(ticks) % 1'000'000'000'000U;
-        const std::uint64_t chosen = latchbox::testing::seed_from_environment().value_or(by_time);
-        std::printf("LATCHBOX_SEED=%llu\n", static_cast<unsigned long long>(chosen));
-        std::fflush(stdout);
-        return chosen;
-    }();
-    return seed;
-}
+using support::seed_of_this_run;
 
 std::uint64_t scripts_of_this_run() {
     const char* const text = std::getenv("LATCHBOX_SCRIPTS");

@@ -9,7 +9,6 @@
 // small ones, with LATCHBOX_PROGRAM=...). LATCHBOX_SEED=... begins with that seed,
 // LATCHBOX_RUNS=n makes n runs of each small program, and ten times as many walks.
 
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -20,23 +19,13 @@
 
 #include "simulation/operations.hpp"
 #include "support/probes.hpp"
+#include "support/seed.hpp"
 
 using namespace scenes;
 
 namespace {
 
-std::uint64_t seed_of_this_run() {
-    static const std::uint64_t seed = [] {
-        const auto now = std::chrono::system_clock::now().time_since_epoch();
-        const auto ticks = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-        const std::uint64_t by_time = static_cast<std::uint64_t>(ticks) % 1'000'000'000'000U;
-        const std::uint64_t chosen = latchbox::testing::seed_from_environment().value_or(by_time);
-        std::printf("LATCHBOX_SEED=%llu\n", static_cast<unsigned long long>(chosen));
-        std::fflush(stdout);
-        return chosen;
-    }();
-    return seed;
-}
+using support::seed_of_this_run;
 
 constexpr std::uint64_t all_runs = 100'000;
 std::uint64_t runs_of_this_run() {
