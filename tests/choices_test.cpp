@@ -2,11 +2,12 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "latchbox/testing/choices.hpp"
 
-#include <cstdlib>
 #include <numeric>
 #include <set>
 
 #include <doctest/doctest.h>
+
+#include "support/environment.hpp"
 
 using latchbox::testing::Bytes;
 using latchbox::testing::Choices;
@@ -24,34 +25,6 @@ Trace ask(Choices& choices) {
     answers.push_back(choices.pick(1));
     return answers;
 }
-
-// Sets a variable of the environment, and puts back what it was.
-class Environment {
-public:
-    Environment(const char* name, const char* value) : name_{name} {
-        if (const char* const before = std::getenv(name)) { before_ = before; }
-        set(value);
-    }
-    ~Environment() { set(before_ ? before_->c_str() : nullptr); }
-    Environment(const Environment&) = delete;
-    Environment& operator=(const Environment&) = delete;
-
-private:
-    void set(const char* value) const {
-#if defined(_WIN32)
-        _putenv_s(name_, value == nullptr ? "" : value);
-#else
-        if (value == nullptr) {
-            unsetenv(name_);
-        } else {
-            setenv(name_, value, 1);
-        }
-#endif
-    }
-
-    const char* name_;
-    std::optional<std::string> before_;
-};
 
 }  // namespace
 
@@ -221,13 +194,13 @@ TEST_CASE("shrinking calls no more often than it may, and never returns a trace 
 
 TEST_CASE("seed and trace come from the environment") {
     {
-        const Environment seed{"LATCHBOX_SEED", "18446744073709551615"};
-        const Environment trace{"LATCHBOX_TRACE", "0,2"};
+        const support::Environment seed{"LATCHBOX_SEED", "18446744073709551615"};
+        const support::Environment trace{"LATCHBOX_TRACE", "0,2"};
         CHECK(latchbox::testing::seed_from_environment() == 18446744073709551615U);
         CHECK(latchbox::testing::trace_from_environment() == Trace{0, 2});
     }
-    const Environment seed{"LATCHBOX_SEED", "twelve"};
-    const Environment trace{"LATCHBOX_TRACE", "0,"};
+    const support::Environment seed{"LATCHBOX_SEED", "twelve"};
+    const support::Environment trace{"LATCHBOX_TRACE", "0,"};
     CHECK_FALSE(latchbox::testing::seed_from_environment().has_value());
     CHECK_FALSE(latchbox::testing::trace_from_environment().has_value());
 }

@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/environment.hpp"
+
 namespace {
 
 using latchbox::testing::Simulated;
@@ -29,4 +31,37 @@ TEST_CASE("one include is enough to run a broker under every schedule") {
     CHECK_MESSAGE(report.passed(), report.text());
     CHECK(report.complete);
     CHECK(report.schedules > 1);
+}
+
+TEST_CASE("the environment can ask for one run, and is told if that passes") {
+    const auto explore_lost_update = [](int wanted) {
+        return latchbox::testing::explore([wanted](World& world) {
+            const auto count = std::make_shared<latchbox::testing::Shared<int>>(0, "count");
+            for (const char* const name : {"a", "b"}) {
+                world.spawn(name, [=] { count->store(count->load() + 1); });
+            }
+            world.finally(
+                [=, &world] { world.check(count->load() == wanted, "an update is lost"); });
+        });
+    };
+    const auto failed = explore_lost_update(2);
+    REQUIRE_FALSE(failed.passed());
+    const auto trace = latchbox::testing::to_string(failed.first->trace);
+    CHECK(failed.first->line() == "LATCHBOX_TRACE=" + trace);
+    const support::Environment line{"LATCHBOX_TRACE", trace.c_str()};
+    const auto again = explore_lost_update(2);
+    REQUIRE_FALSE(again.passed());
+    CHECK(again.text() == failed.text());
+    CHECK(again.schedules == 1);
+    const auto other = explore_lost_update(1);
+    CHECK(other.passed());
+    CHECK(other.text() == "the run of LATCHBOX_TRACE passes");
+}
+
+TEST_CASE("a line that cannot be read is a failure, not a pass of all runs") {
+    const support::Environment line{"LATCHBOX_TRACE", "0,1,"};
+    const auto report = latchbox::testing::explore([](World&) {});
+    REQUIRE_FALSE(report.passed());
+    CHECK(report.first->text == "LATCHBOX_TRACE is not a list of numbers");
+    CHECK(report.schedules == 0);
 }
