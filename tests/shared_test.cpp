@@ -4,7 +4,9 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -93,7 +95,7 @@ TEST_CASE("outside of a run it is a plain value") {
 TEST_CASE("to destroy it under somebody's feet is a failure") {
     struct Owner {
         bool in_use = false;
-        std::unique_ptr<Shared<int>> count = std::make_unique<Shared<int>>(0, "count");
+        std::optional<Shared<int>> count{std::in_place, 0, "count"};
     };
     const auto program = [](World& world) {
         const auto owner = std::make_shared<Owner>();
