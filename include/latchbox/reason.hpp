@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -56,7 +55,7 @@ public:
     explicit Reason(Cause cause, std::string_view text = {}) noexcept
         : cause_{cause},
           size_{static_cast<std::uint8_t>(text.size() < longest ? text.size() : longest)} {
-        if (size_ != 0) { std::memcpy(text_, text.data(), size_); }
+        text.copy(text_, size_);
     }
     /// `Cause::parent_failed`: this one.
     explicit constexpr Reason(const MessageId& parent) noexcept

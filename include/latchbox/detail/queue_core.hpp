@@ -340,7 +340,7 @@ private:
     DedupWindow values_;
     Slot first_noted_ = none;  // those whose latch has changed, through their ties
     Slot last_noted_ = none;
-    std::size_t in_[states] = {};  // messages by state; vacant and reserved slots are not counted
+    std::size_t in_[states] = {};  // messages by state; of those without a message it means nothing
     QueueStats stats_;             // all but the counts by state
 };
 

@@ -146,8 +146,8 @@ inline void QueueCore::give_history(Slot slot) noexcept {
 // The one place that changes a state, and the counts with it. [4.1]
 inline void QueueCore::become(Slot slot, State state) noexcept {
     State& now = table_.records[slot].state;
-    if (now > State::reserved) { --in_[static_cast<std::size_t>(now)]; }
-    if (state > State::reserved) { ++in_[static_cast<std::size_t>(state)]; }
+    --in_[static_cast<std::size_t>(now)];
+    ++in_[static_cast<std::size_t>(state)];
     now = state;
 }
 
@@ -161,7 +161,7 @@ inline bool QueueCore::must_wait(Slot slot) const noexcept {
 inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
     History& history = table_.history(slot);
     history.at = due;
-    const bool blocked = history.ties.any() && must_wait(slot);
+    const bool blocked = must_wait(slot);
     const bool delayed = !blocked && now_ < due;
     become(slot, blocked ? State::blocked : delayed ? State::delayed : State::ready);
     if (blocked || delayed) {
@@ -189,10 +189,8 @@ inline void QueueCore::take_out(Slot slot) noexcept {
         if (table_.history(slot).watch != nullptr) { note(slot); }
         return;
     }
-    if (record.history != none) {
-        deadlines_.remove(table_, slot);
-        if (evictable_.contains(record.history)) { evictable_.remove(record.history); }
-    }
+    deadlines_.remove(table_, slot);
+    if (evictable_.contains(record.history)) { evictable_.remove(record.history); }
     switch (record.state) {
         case State::ready: return ready_.remove(table_, slot);
         case State::blocked: return blocked_.remove(table_.records, slot);

@@ -230,7 +230,7 @@ inline void QueueCore::bury(Slot slot, const Reason& reason, Effects& effects) n
 // [4.3]
 inline bool QueueCore::step(const Due& limit, Effects& effects) noexcept {
     const auto [due, slot] = deadlines_.next(table_);
-    if (slot == none || due.at.is_never() || !(due < limit)) { return false; }
+    if (due.at.is_never() || !(due < limit)) { return false; }
     see(due.at);
     switch (due.kind) {
         // LEASED -- lease ran out -> READY, at the back; DEAD when no tries are left [4.6]

@@ -57,7 +57,7 @@ public:
     }
     // `none` if no slot has it.
     [[nodiscard]] Slot find(std::uint64_t number) const noexcept {
-        if (chains_.empty() || number == 0) { return none; }
+        if (chains_.empty()) { return none; }
         Slot slot = chains_[place_of(number)];
         while (slot != none && entries_[slot].number != number) { slot = entries_[slot].next; }
         return slot;
