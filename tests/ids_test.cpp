@@ -193,6 +193,9 @@ TEST_CASE("the text of an id is what it always was, and nothing may follow it") 
         CHECK(Receipt::from_string("r-1-3-4-2" + std::string{more}).has_value() ==
               (more == std::string{"0"}));
     }
+    for (const char* const other : {"r.1.3.4.2", "r 1 3 4 2", "r-1-3-4.2", "r-1.3-4-2"}) {
+        CHECK(Receipt::from_string(other) == Errc::invalid_name);
+    }
     for (std::size_t size = 0; size < text.size(); ++size) {
         CHECK(MessageId::from_string(text.substr(0, size)) == Errc::invalid_name);
     }

@@ -344,4 +344,32 @@ TEST_CASE("a copy has lines of its own") {
     CHECK(copy.active(1) == 1);
 }
 
+TEST_CASE("of one redriven and one published later the first is the redriven one [5.7]") {
+    World world{4, 1};
+    world.join(0, "tea");
+    world.join(1, "tea");
+    world.step_out(1);
+    world.redrive(1);
+    world.join(2, "tea");
+    CHECK(world.step_out(0) == 1);
+    CHECK(world.step_out(1) == 2);
+    world.check();
+}
+
+TEST_CASE("redriven ones whose parents let them go in another order stand by their places [5.7]") {
+    World world{5, 1};
+    for (Slot slot = 0; slot < 4; ++slot) { world.join(slot, "tea"); }
+    for (const Slot slot : {1U, 2U, 3U}) { world.step_out(slot); }
+    for (const Slot slot : {1U, 2U, 3U}) { world.redrive(slot, true); }
+    for (const Slot slot : {3U, 1U, 2U}) {
+        world.let_go(slot);
+        world.check();
+    }
+    world.step_out(0);
+    world.redrive(0);  // behind them all
+    world.check();
+    for (const Slot slot : {1U, 2U, 3U}) { CHECK(world.step_out(slot) == (slot + 1) % 4); }
+    world.check();
+}
+
 }  // namespace

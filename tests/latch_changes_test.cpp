@@ -1059,6 +1059,18 @@ TEST_CASE("a gate is neither counted down nor failed once the board is closed [7
     CHECK(b.work.empty());
 }
 
+TEST_CASE("nor is one that was open dropped with its last handle then [7.5]") {
+    BareBoard b;
+    const std::uint32_t gate = b.gate();
+    while (b.board.gate(gate).handles == 0) { b.board.hold_gate(gate); }
+    b.board.count_down(gate, 1, b.work);
+    b.drain();
+    b.board.close(b.work);
+    while (b.board.gate(gate).handles != 0) { CHECK_FALSE(b.board.let_go_of_gate(gate, b.work)); }
+    CHECK(b.board.latches.in_use() == 1);
+    CHECK(b.board.gates.in_use() == 1);
+}
+
 TEST_CASE("work that is dropped as the board closes holds no latch any more [7.5]") {
     BareBoard b;
     const std::uint32_t parent = b.latch();

@@ -175,4 +175,14 @@ TEST_CASE("what is taken out is empty or one entry, and taking it out needs no m
     CHECK((found(index, "a.b.c") == std::vector<int>{7}));
 }
 
+TEST_CASE("places are those of all tokens, however deep") {
+    Index index;
+    insert(index, "a.b.c", 1);
+    CHECK(index.places() == 3);
+    insert(index, "a.b.d.e", 2);
+    CHECK(index.places() == 5);
+    CHECK(erase(index, "a.b.d.e", 2));
+    CHECK(index.places() == 3);
+}
+
 }  // namespace
