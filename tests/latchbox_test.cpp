@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
-#include <set>
 #include <string>
 #include <utility>
 
@@ -11,7 +10,10 @@
 
 namespace {
 // Who wants these includes them.
-const std::set<std::string> apart = {"latchbox/workers.hpp", "latchbox/coroutine.hpp"};
+bool is_apart(const std::string& name) {
+    return name == "latchbox/workers.hpp" || name == "latchbox/coroutine.hpp" ||
+           name.starts_with("latchbox/testing");
+}
 }  // namespace
 
 TEST_CASE("the umbrella includes every public header but those apart, and nothing of detail") {
@@ -24,7 +26,7 @@ TEST_CASE("the umbrella includes every public header but those apart, and nothin
         }
         INFO("in the umbrella or not: ", name);
         const bool there = umbrella.find("#include \"" + name + "\"") != std::string::npos;
-        CHECK(there != apart.contains(name));
+        CHECK(there != is_apart(name));
     }
 }
 

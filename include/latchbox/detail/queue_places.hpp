@@ -219,7 +219,12 @@ inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
     const bool harmless = ended_ || exit == Exit::evicted;
     table_.records[slot].failed = harmless ? Cause::none : cause;
     effects.gone.push_back(table_.records, slot);
-    if (table_.has_history(slot)) { loosen(slot, exit == Exit::completed); }
+    if (!table_.has_history(slot)) { return; }
+    if (ties(slot).any() || ties(slot).noted) {  // seldom
+        loosen(slot, exit == Exit::completed);
+    } else {
+        table_.take_history(slot);
+    }
 }
 
 // Lets go of those of its key; those who wait for it, and whom it waits for, will be told.

@@ -90,8 +90,8 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
 }
 
 // READY, DELAYED, LEASED -- hold late -> LEASED, by him whose lease was over; another's ends
-inline bool QueueCore::hold_late(Slot slot, std::uint64_t lease, std::uint64_t number,
-                                 Instant now) noexcept {
+[[gnu::noinline]] inline bool QueueCore::hold_late(Slot slot, std::uint64_t lease,
+                                                   std::uint64_t number, Instant now) noexcept {
     if (!profile_.late_settles || !granted(slot, lease, number)) { return false; }
     if (find(slot, number) == none) { return false; }
     const State state = table_.records[slot].state;
