@@ -86,7 +86,9 @@ class Source:
 
 def is_wanted(path):
     name = path[len(library):] if path.startswith(library) else None
-    return name if name and (name in core) == (group == "core") else None
+    if not name or name.startswith("testing"):
+        return None  # of the testing kit, which the simulation runs on
+    return name if (name in core) == (group == "core") else None
 
 
 def count_regions(function):
