@@ -220,7 +220,7 @@ inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
     table_.records[slot].failed = harmless ? Cause::none : cause;
     effects.gone.push_back(table_.records, slot);
     if (!table_.has_history(slot)) { return; }
-    if (ties(slot).any() || ties(slot).noted) {  // seldom
+    if (ties(slot).to_be_told()) {  // seldom
         loosen(slot, exit == Exit::completed);
     } else {
         table_.take_history(slot);
@@ -235,7 +235,7 @@ inline void QueueCore::loosen(Slot slot, bool completed) noexcept {
         lines_.leave(table_, slot);
     }
     ties.completed = completed;
-    if (ties.any() || ties.noted) {
+    if (ties.to_be_told()) {
         note(slot);
     } else {
         table_.take_history(slot);

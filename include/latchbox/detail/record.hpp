@@ -118,6 +118,8 @@ struct Ties {
     [[nodiscard]] constexpr bool any() const noexcept {
         return (latch & wait & line) != none;  // `none` is all bits
     }
+    // Whether its history is needed after it has left, until that is told.
+    [[nodiscard]] constexpr bool to_be_told() const noexcept { return any() || noted; }
 };
 
 // Somebody wants to know when a lease is over: the shell's, which makes it and frees it.
