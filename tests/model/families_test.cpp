@@ -918,7 +918,7 @@ private:
         thread.child = Held{};
     }
     void attach_child(Node& node, Thread& thread) {
-        const QueueCore& core = node.cores[thread.queue];
+        QueueCore& core = node.cores[thread.queue];
         const MessageId id = IdParts::message(thread.queue + 1U, core.issued().next(), thread.slot);
         attach(node.board, id, thread);
         check_verdict(node, thread.child, thread.verdict, thread.wait, thread.blame);
