@@ -155,7 +155,7 @@ template <class Act> Ended apart(double seconds, Act&& act) {
         const auto most = static_cast<rlim_t>(seconds) + 1;
         const rlimit limit{most, most + 1};
         setrlimit(RLIMIT_CPU, &limit);
-        alarm(static_cast<unsigned>(most) * 20);  // who waits for ever takes no time of a core
+        alarm(static_cast<unsigned>(most) * 3);  // who waits for ever takes no time of a core
         for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE}) { std::signal(signal, on_end); }
         act();
         _exit(0);
@@ -229,7 +229,7 @@ Trace shrunk(const Driver& driver, const Found& found) {
         });
         const auto last = latchbox::testing::from_string(ended.words.after("best=").value_or("x"));
         best = last.value_or(best);
-        if (!WIFSIGNALED(ended.status)) { return best; }
+        if (!WIFSIGNALED(ended.status) || ended.ran_out_of_time()) { return best; }
         left = attempts / 8;  // what is smaller crashes, each time
     }
     return latchbox::testing::shrink(
