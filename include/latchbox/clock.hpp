@@ -70,25 +70,24 @@ public:
 #if defined(CLOCK_MONOTONIC_COARSE)
     [[nodiscard]] Glance glance() noexcept override {
         timespec at{};
-        if (margin_.is_never() || clock_gettime(CLOCK_MONOTONIC_COARSE, &at) != 0) {
+        if (margin_ == 0 || clock_gettime(CLOCK_MONOTONIC_COARSE, &at) != 0) {
             return Clock::glance();
         }
-        const Instant coarse{
-            Duration::nanoseconds(std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec)};
-        return {coarse, coarse + margin_};
+        const std::int64_t coarse = std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+        return {Instant{Duration::nanoseconds(coarse)},
+                Instant{Duration::nanoseconds(coarse + margin_)}};
     }
 
 private:
     // The coarse clock lags by its resolution, and was seen to lag by two of them: eight leave a
     // wide margin, which costs no more than an exact reading this close to something due.
-    static Duration margin() noexcept {
+    // 0: there is no such clock.
+    static std::int64_t margin() noexcept {
         timespec resolution{};
-        if (clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) != 0) { return Duration::never(); }
-        return Duration::nanoseconds(std::int64_t{resolution.tv_sec} * 1'000'000'000 +
-                                     resolution.tv_nsec) *
-               8;
+        if (clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) != 0) { return 0; }
+        return 8 * (std::int64_t{resolution.tv_sec} * 1'000'000'000 + resolution.tv_nsec);
     }
-    Duration margin_ = margin();
+    std::int64_t margin_ = margin();
 #endif
 };
 

@@ -34,9 +34,29 @@ template <class Callback> struct NeverCalls {
 /// needs of a system: a mutex, a condition variable, threads, atomics and a stop token.
 struct Threads {
     static constexpr bool can_wait = true;
+    /// A fetch looks for a message before it sleeps: for some microseconds, about what a sleep and
+    /// a wake cost, and not at all where nobody else could run meanwhile.
+    static constexpr bool looks = true;
+    static int patience() noexcept { return std::thread::hardware_concurrency() > 1 ? 200 : 0; }
+    /// Between two looks.
+    static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ __volatile__("isb");
+#endif
+    }
 
     class LATCHBOX_CAPABILITY Mutex {
     public:
+#if defined(PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP)
+        // Tries again for a moment before it sleeps, as nobody holds it for as long as a sleep
+        // takes. Where there is such a mutex, it is nothing but its initializer while it is new.
+        Mutex() noexcept {
+            const pthread_mutex_t adaptive = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+            *native_.native_handle() = adaptive;
+        }
+#endif
         void lock() noexcept LATCHBOX_ACQUIRE() { native_.lock(); }
         void unlock() noexcept LATCHBOX_RELEASE() { native_.unlock(); }
 
@@ -88,6 +108,7 @@ struct Threads {
 /// One thread alone uses the broker and all its handles: no locks, and no call that waits.
 struct SingleThread {
     static constexpr bool can_wait = false;
+    static constexpr bool looks = false;
 
     class LATCHBOX_CAPABILITY Mutex {
     public:

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "latchbox/consumer.hpp"
-#include "latchbox/detail/publishing.hpp"
+#include "latchbox/detail/at_once.hpp"
 #include "latchbox/options.hpp"
 
 namespace latchbox {
@@ -33,13 +33,13 @@ public:
     [[nodiscard]] Result<MessageId> publish(Msg&& message,
                                             const PublishOptions& options = detail::no_wishes,
                                             const StopToken& stop = {}) const {
-        return Publishing{this->shell(), options, stop}.one(message);
+        return AtOnce::publish(this->shell(), options, stop, message);
     }
     /// The same with a copy of `message`.
     [[nodiscard]] Result<MessageId> publish(
         const Msg& message, const PublishOptions& options = detail::no_wishes,
         const StopToken& stop = {}) const requires std::is_copy_constructible_v<Msg> {
-        return detail::publish_copy(Publishing{this->shell(), options, stop}, message);
+        return AtOnce::publish(this->shell(), options, stop, message);
     }
 
     /// Accepts all messages of the batch or none, under one lock; their ids in order. Errors as
@@ -62,6 +62,7 @@ private:
     friend struct detail::Access;
     using Shell = detail::QueueShell<Msg, Platform>;
     using Publishing = detail::Publishing<Msg, Platform>;
+    using AtOnce = detail::AtOnce<Msg, Platform>;
 
     explicit Queue(detail::Reference<Shell> shell) noexcept
         : Consumer<Msg, Platform>{std::move(shell)} {}

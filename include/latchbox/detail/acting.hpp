@@ -14,6 +14,21 @@ namespace detail {
 // --- under the lock ------------------------------------------------------------------------------
 
 template <class Msg, class Platform>
+[[gnu::noinline]] void QueueShell<Msg, Platform>::tell_due_now() noexcept {
+    const Due next = core.next_due();
+    if (next < told_) { tell(next); }
+}
+
+template <class Msg, class Platform>
+[[gnu::noinline]] void QueueShell<Msg, Platform>::finish_slowly(const Moment& moment,
+                                                                Effects& effects,
+                                                                Slot own) noexcept {
+    After after;
+    conclude(moment, effects, after, own);
+    act_on(after);
+}
+
+template <class Msg, class Platform>
 void QueueShell<Msg, Platform>::collect(Effects& effects, After& after, Slot own) noexcept {
     if (core.has_noted()) { Judging<Msg, Platform>::set_latches(*this, after); }
     while (!effects.gone.empty()) {
@@ -28,12 +43,13 @@ void QueueShell<Msg, Platform>::collect(Effects& effects, After& after, Slot own
         } else if (holds_bodies) {
             drop(cell, after);
         }
-        core.vacate(slot, !cell.vacant());
+        vacate(slot, cell);
     }
 }
 
 template <class Msg, class Platform>
-void QueueShell<Msg, Platform>::drop(Cell<Msg, Platform>& cell, After& after) noexcept {
+[[gnu::noinline]] void QueueShell<Msg, Platform>::drop(Cell<Msg, Platform>& cell,
+                                                       After& after) noexcept {
     if (!cell.drop()) { return; }
     auto* const shared = cell.shared();
     if (shared == nullptr) {
@@ -45,7 +61,8 @@ void QueueShell<Msg, Platform>::drop(Cell<Msg, Platform>& cell, After& after) no
 }
 
 template <class Msg, class Platform>
-void QueueShell<Msg, Platform>::serve(Instant now, Instant lease_from, After& after) noexcept {
+[[gnu::noinline]] void QueueShell<Msg, Platform>::serve(Instant now, Instant lease_from,
+                                                        After& after) noexcept {
     while (!fetchers.empty() && core.has_ready()) {
         Waiter<Platform>& waiter = fetchers.front();
         end_fetcher(waiter);
@@ -113,6 +130,22 @@ template <class Msg, class Platform> void QueueShell<Msg, Platform>::close(After
     }
 }
 
+template <class Msg, class Platform>
+[[gnu::noinline]] Moment QueueShell<Msg, Platform>::enter_slowly(bool exact) {
+    for (;;) {
+        if (broker->is_closed()) {
+            mutex.lock();
+            return {};
+        }
+        const Moment moment = broker->arrive(exact);
+        mutex.lock();
+        if (!is_doubtful(moment) && is_done_by(moment)) { return moment; }
+        if (broker->is_closed()) { return moment; }
+        mutex.unlock();
+        exact = true;
+    }
+}
+
 // --- time ----------------------------------------------------------------------------------------
 
 template <class Msg, class Platform>
@@ -133,6 +166,7 @@ void QueueShell<Msg, Platform>::let_time_act(const Due& first, const Due& limit,
         break;
     }
     static_cast<void>(core.due_earlier());
+    ready_sign_.show(core.has_ready());
     if (broker->is_closed()) {
         forget_due();
     } else {

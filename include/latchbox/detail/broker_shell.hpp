@@ -44,6 +44,7 @@ public:
 
     const std::string tag;
     const Profile profile;
+    const int patience = detail::patience<Platform>();  // of a fetch, before it sleeps
 
 private:
     SteadyClock own_clock_;
@@ -247,7 +248,7 @@ public:
         LatchBoard::Work work = latches.close();
         Cascade<Msg, Platform>::tell(*this, work, Instant{});
     }
-    // Publishes are refused from here on, but for those that settle something. False if closed.
+    // Publishes are refused from here on, but for commits. False if closed.
     bool begin_drain(Drainer<Platform>& drainer) noexcept {
         {
             Lock lock{names};
@@ -267,8 +268,7 @@ public:
         while (*link != &drainer) { link = &(*link)->next; }
         *link = drainer.next;
     }
-    // Whether nothing is left that a consumer could settle; nothing was on its way from a queue to
-    // another one that had been looked at, either.
+    // Whether nothing is left that a consumer could settle, nor on its way between two queues.
     [[nodiscard]] bool is_idle() noexcept {
         const std::uint32_t commits = commits_.load(std::memory_order_acquire);
         bool idle = true;

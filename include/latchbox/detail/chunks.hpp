@@ -70,10 +70,11 @@ private:
         return std::size_t{1} << (first_bits_ + index);
     }
     [[nodiscard]] T* find(std::uint32_t at) const noexcept {
-        const std::uint64_t shifted = std::uint64_t{at} + (std::uint64_t{1} << first_bits_);
+        // Counted from where chunk 0 would begin if those before it were there, too: the highest
+        // bit names the chunk.
+        const std::size_t shifted = at + (std::size_t{1} << first_bits_);
         const auto top = static_cast<unsigned>(std::bit_width(shifted)) - 1;
-        const std::uint64_t inside = shifted - (std::uint64_t{1} << top);
-        return &chunks_[top - first_bits_][static_cast<std::size_t>(inside)];
+        return &chunks_[top - first_bits_][shifted ^ (std::size_t{1} << top)];
     }
 
     unsigned first_bits_;

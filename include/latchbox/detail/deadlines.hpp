@@ -25,13 +25,12 @@ public:
     void adopt(Room& room) noexcept { others_.adopt(room); }
 
     void insert_lease(Table& table, Slot slot) noexcept {
-        const Due due = lease_of(table, slot);
-        if (leases_.empty() || lease_of(table, leases_.back()) < due) {
-            news_ = news_ || leases_.empty();
-            leases_.push_back(table.records, slot);
-        } else {
-            insert(due, table.records[slot].history);
+        if (leases_.empty()) {
+            news_ = true;
+        } else if (!before(table, leases_.back(), slot)) {
+            return insert(lease_of(table, slot), table.records[slot].history);
         }
+        leases_.push_back(table.records, slot);
     }
     // An extended lease would hold up the order of the list.
     void insert_extended(Table& table, Slot slot) noexcept {
@@ -76,6 +75,12 @@ public:
         return !others_.empty() && others_.front().key < lease ? others_.front().key : lease;
     }
 
+    // And only when.
+    [[nodiscard]] Instant next_due_at(const Table& table) const noexcept {
+        const Instant other = others_.empty() ? Instant::never() : others_.front().key.at;
+        return leases_.empty() ? other : earlier(table.history(leases_.front()).at, other);
+    }
+
     // Whether something was put in front of all others since this was last asked.
     [[nodiscard]] bool news() noexcept { return std::exchange(news_, false); }
 
@@ -83,18 +88,24 @@ public:
     [[nodiscard]] const SlotHeap<Due>& others() const noexcept { return others_; }
 
 private:
+    // Whether the lease of `a` runs out before that of `b`: as `Due` has it, both being leases.
+    static bool before(const Table& table, Slot a, Slot b) noexcept {
+        const Instant at_a = table.history(a).at;
+        const Instant at_b = table.history(b).at;
+        return at_a != at_b ? at_a < at_b : table.records[a].place < table.records[b].place;
+    }
     static Due lease_of(const Table& table, Slot slot) noexcept {
         return {table.history(slot).at, Due::lease, table.records[slot].place};
     }
 
-    void insert(const Due& due, std::uint32_t history) noexcept {
+    [[gnu::noinline]] void insert(const Due& due, std::uint32_t history) noexcept {
         others_.insert(due, history);
         news_ = true;
     }
 
-    SlotList leases_;
     SlotHeap<Due> others_;
     bool news_ = false;
+    SlotList leases_;
 };
 
 }  // namespace detail

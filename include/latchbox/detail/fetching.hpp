@@ -52,6 +52,7 @@ public:
         if (stop.stop_requested()) { return Errc::cancelled; }
         std::optional<Instant> until;
         Effects effects;
+        int looks = patience.waits ? shell.broker->patience : 0;
         for (bool exact = patience.timed || shell.short_leases();;) {
             const Moment moment = shell.enter(exact);
             const Errc refused = refusal(shell, member, patience);
@@ -86,6 +87,7 @@ public:
                 room.make(1);
                 continue;
             }
+            if (shell.look(looks)) { continue; }
             return wait(until.value_or(Instant::never()), moment, effects);
         }
     }

@@ -41,7 +41,7 @@ public:
     };
 
     explicit Issued(std::size_t bound, std::uint64_t first = 1) noexcept
-        : bound_{bound}, begin_{first}, next_{first} {}
+        : next_{first}, begin_{first}, bound_{bound} {}
 
     // The number that is drawn next.
     [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
@@ -149,9 +149,9 @@ private:
         --size_;
     }
 
-    std::size_t bound_;
+    std::uint64_t next_;  // first: it changes with every message
     std::uint64_t begin_;
-    std::uint64_t next_;
+    std::size_t bound_;
     std::size_t first_ = 0;
     std::size_t size_ = 0;
     std::uint64_t forgotten_ = 0;  // the largest number that was

@@ -105,6 +105,11 @@ inline void require_same(const TopicOptions& there, const TopicOptions& asked) {
     require(there.dedup_window == asked.dedup_window, "dedup_window");
 }
 
+// Whether a publish has no wish at all, not even a priority: `no_wishes`, most of the time.
+[[nodiscard]] inline bool asks_for_nothing(const PublishOptions& options) noexcept {
+    return &options == &no_wishes;
+}
+
 // Whether so many messages can be published so, apart from their parents. A value names one. [7.1]
 [[nodiscard]] inline bool is_usable(const PublishOptions& options, bool to_topic,
                                     std::size_t count = 1) noexcept {

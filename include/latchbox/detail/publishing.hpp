@@ -51,7 +51,7 @@ public:
     [[nodiscard]] Errc refusal() const noexcept { return shell_.broker->refusal(stop_); }
 
     // `Source` is `Msg`, to be moved from, or `const Msg`, where moving it into a slot may throw.
-    template <class Source> Result<MessageId> one(Source& message) {
+    template <class Source> [[gnu::noinline]] Result<MessageId> one(Source& message) {
         if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
         return wishing(1, [&] { return accept_one(message); });
     }

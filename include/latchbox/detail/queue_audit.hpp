@@ -101,8 +101,8 @@ inline const char* QueueCore::audit() const {
         seen.ready != counted.ready || seen.leased != counted.leased || seen.dead != counted.dead) {
         return "counts by state differ from the records";
     }
-    if (stats_.accepted != held() + stats_.completed + stats_.expired + stats_.purged +
-                               stats_.evicted + stats_.cancelled) {
+    if (counted.accepted != held() + counted.completed + counted.expired + counted.purged +
+                                counted.evicted + counted.cancelled) {
         return "messages are not conserved";
     }
     if (reserved > reserved_) { return "reserved slots are miscounted"; }

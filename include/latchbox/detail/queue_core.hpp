@@ -8,12 +8,8 @@
 #include <vector>
 
 #include "latchbox/detail/backoff.hpp"
-#include "latchbox/detail/deadlines.hpp"
-#include "latchbox/detail/dedup_window.hpp"
+#include "latchbox/detail/core_memory.hpp"
 #include "latchbox/detail/effects.hpp"
-#include "latchbox/detail/issued.hpp"
-#include "latchbox/detail/key_lines.hpp"
-#include "latchbox/detail/ready_order.hpp"
 #include "latchbox/options.hpp"
 #include "latchbox/states.hpp"
 #include "latchbox/stats.hpp"
@@ -21,14 +17,6 @@
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
-
-// Where the counters begin, and 2^first_bits slots to begin with: for tests of large and small.
-struct CoreStart {
-    std::uint64_t number = 1;
-    std::uint64_t lease = 1;
-    std::uint32_t attempts = 0;
-    unsigned first_bits = 4;
-};
 
 // The state machine of one queue. Knows slots, places and instants; no `Msg`, no lock, no clock.
 // Copyable: a test can visit every state of it. One that is `fed` by topics holds copies of their
@@ -67,27 +55,8 @@ public:
                        const Profile& profile = {}) noexcept;
 
     // --- room, made outside every lock -----------------------------------------------------
-    struct Growth {
-        std::vector<Record> records;
-        std::vector<History> histories;
-        Deadlines::Room deadlines;
-        ReadyOrder::Room ready;
-        SlotHeap<Place>::Room evictable;
-        KeyLines::Room lines;
-        Issued::Room outcomes;
-        DedupWindow::Room values;
-    };
-    // What has to grow, and to what size; 0: not at all.
-    struct Shortage {
-        std::size_t records = 0;
-        std::size_t histories = 0;
-        std::size_t lines = 0;
-        std::size_t outcomes = 0;
-        std::size_t values = 0;
-        explicit operator bool() const noexcept {
-            return (records | histories | lines | outcomes | values) != 0;
-        }
-    };
+    using Growth = detail::Growth;
+    using Shortage = detail::Shortage;
     [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
     void adopt(Growth& growth) noexcept;
     [[nodiscard]] Shortage of_records() const noexcept {
@@ -100,6 +69,9 @@ public:
     [[nodiscard]] Shortage of_lines() const noexcept;
     // So that whatever is held can fail without memory.
     [[nodiscard]] Shortage of_outcomes(std::size_t wanted) const noexcept;
+    [[nodiscard]] bool has_outcomes(std::size_t wanted) const noexcept {
+        return issued_.has_room(fresh_ + wanted);
+    }
     [[nodiscard]] Shortage of_values() const noexcept;
     // As `Chunks` grow.
     [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {
@@ -107,6 +79,11 @@ public:
     }
 
     // --- accepting -------------------------------------------------------------------------
+    // Whether `count` more fit as it is.
+    [[nodiscard]] bool fits(std::size_t count, std::size_t leaving = 0) const noexcept {
+        const std::size_t taken = held() - leaving + reserved_;
+        return taken <= options_.capacity && count <= options_.capacity - taken;
+    }
     // Whether `count` more fit once so many leased ones are gone; evicting, if that is the policy.
     [[nodiscard]] bool has_room(std::size_t count, std::size_t leaving = 0) const noexcept;
     // Evicts until `count` more fit, or nothing is left but leases; if that is the policy.
@@ -117,10 +94,13 @@ public:
     [[nodiscard]] Slot seen() const noexcept { return seen_.front(); }
     void pass_over() noexcept {
         looks_ -= looks_ != 0 ? 1U : 0U;
-        seen_.push_back(table_.records, take_seen());
+        seen_.push_back(table_.records, seen_.pop_front(table_.records));
     }
     // Each slot that came to be seen pays for one more look at those that are passed over.
     [[nodiscard]] bool may_look() const noexcept { return looks_ != 0; }
+    // The first of them is seen no more.
+    void unsee() noexcept;
+    [[nodiscard]] std::size_t seen_count() const noexcept { return seen_.size(); }
     Slot reserve_seen() noexcept;
     [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
     Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
@@ -133,7 +113,7 @@ public:
     // oldest, are dropped, and counted so. [6.2]
     [[nodiscard]] std::size_t room_to_replay(std::size_t wanted) const noexcept;
     void drop_copies(std::size_t count) noexcept {
-        stats_.accepted += count;
+        accepted_ += count;
         stats_.evicted += count;
     }
     // Whether copies are dropped where there is no room, so that nobody has to ask for it before.
@@ -202,6 +182,7 @@ public:
     // queue here and nowhere else.
     bool step(const Due& limit, Effects& effects) noexcept;
     [[nodiscard]] Due next_due() const noexcept { return deadlines_.next_due(table_); }
+    [[nodiscard]] Instant next_due_at() const noexcept { return deadlines_.next_due_at(table_); }
     // Whether something may have become due earlier than all before, since this was last asked.
     [[nodiscard]] bool due_earlier() noexcept { return deadlines_.news(); }
 
@@ -291,12 +272,18 @@ private:
     static constexpr Instant at_once = Instant{Duration::nanoseconds(INT64_MIN)};
 
     Slot take_vacant() noexcept { return vacant_.pop_front(table_.records); }
-    Slot take_seen() noexcept { return seen_.pop_front(table_.records); }
+    Slot take_seen() noexcept {
+        const Slot slot = seen_.pop_front(table_.records);
+        looks_ = looks_ < seen_.size() ? looks_ : seen_.size();
+        return slot;
+    }
     Slot reserve(Slot slot) noexcept;
     std::uint64_t enroll(Slot slot, std::uint8_t priority, std::uint64_t number = 0) noexcept;
-    void give_history(Slot slot) noexcept;
+    History& give_history(Slot slot) noexcept;
     void become(Slot slot, State state) noexcept;
     void take_out(Slot slot) noexcept;
+    void take_out_leased(Slot slot) noexcept;
+    void unschedule(Slot slot) noexcept;
     void put_in(Slot slot, Instant due) noexcept;
     [[nodiscard]] std::uint32_t most_attempts() const noexcept;
     [[nodiscard]] bool must_wait(Slot slot) const noexcept;
@@ -308,40 +295,47 @@ private:
     void fail_with(Slot slot, const Reason& reason, Instant due, Effects& effects) noexcept;
     void bury(Slot slot, const Reason& reason, Effects& effects) noexcept;
     void leave(Slot slot, Exit exit, Effects& effects) noexcept;
+    void go(Slot slot, Exit exit, Effects& effects) noexcept;
     void remove(Slot slot, Exit exit, Effects& effects) noexcept;
     [[nodiscard]] Slot eviction_candidate() const noexcept;
     [[nodiscard]] Place eviction_key(Slot slot) const noexcept;
 
+    // What seldom changes, or is seldom asked for.
     QueueOptions options_;
     CoreStart start_;
     Profile profile_;
     bool fed_;  // by topics
     bool ended_ = false;
-    Instant now_ = at_once;  // the latest seen: time does not go back
-    std::uint64_t next_lease_;
-    std::size_t reserved_ = 0;  // RESERVED slots and promised room
     std::size_t promised_histories_ = 0;
     std::size_t promised_lines_ = 0;
     std::size_t promised_values_ = 0;
-    Slot fresh_ = 0;  // slots from here on were never used
-    Table table_;
-    ReadyOrder ready_;
     SlotList blocked_;
     SlotList delayed_;
-    SlotList dead_;          // in the order of their deaths
-    SlotList vacant_;        // slots whose messages are gone
-    SlotList seen_;          // the same, whose bodies may still be seen
-    std::size_t looks_ = 0;  // at these, that were paid for; never more than there are
-    Deadlines deadlines_;
+    SlotList dead_;  // in the order of their deaths
     // Where the policy is drop_oldest: what waits elsewhere than in a line of ready_.
     SlotHeap<Place> evictable_;
     KeyLines lines_;
-    Issued issued_;
     DedupWindow values_;
-    Slot first_noted_ = none;  // those whose latch has changed, through their ties
     Slot last_noted_ = none;
+    Table table_;
+    // What changes with every message stands together, from the end of the deadlines to the
+    // beginning of `issued_`: cores hand each other as few lines of memory as can be.
+    Deadlines deadlines_;
+    ReadyOrder ready_;
+    alignas(64) SlotList vacant_;  // slots whose messages are gone
+    SlotList seen_;                // the same, whose bodies may still be seen
+    std::size_t looks_ = 0;        // at these, that were paid for; never more than there are
+    std::size_t reserved_ = 0;     // RESERVED slots and promised room
+    Slot fresh_ = 0;               // slots from here on were never used
+    Slot first_noted_ = none;      // those whose latch has changed, through their ties
+    std::uint64_t next_lease_;
     std::size_t in_[states] = {};  // messages by state; of those without a message it means nothing
-    QueueStats stats_;             // all but the counts by state
+    Instant now_ = at_once;        // the latest seen: time does not go back
+    std::uint64_t accepted_ = 0;
+    std::uint64_t completed_ = 0;
+    std::uint64_t delivered_ = 0;
+    Issued issued_;
+    QueueStats stats_;  // all but these counts
 };
 
 }  // namespace detail

@@ -22,8 +22,7 @@ inline QueueCore::QueueCore(const QueueOptions& options, const CoreStart& start,
 
 // [4.12]
 inline bool QueueCore::has_room(std::size_t count, std::size_t leaving) const noexcept {
-    const std::size_t taken = held() - leaving + reserved_;
-    if (taken <= options_.capacity && count <= options_.capacity - taken) { return true; }
+    if (fits(count, leaving)) { return true; }
     if (options_.overflow != Overflow::drop_oldest || count > options_.capacity) { return false; }
     return in(State::leased)-leaving + reserved_ <= options_.capacity - count;
 }
@@ -59,11 +58,9 @@ inline Slot QueueCore::reserve(Slot slot) noexcept {
     return slot;
 }
 
-inline Slot QueueCore::reserve_seen() noexcept {
-    const Slot slot = take_seen();
-    looks_ = looks_ < seen_.size() ? looks_ : seen_.size();
-    return reserve(slot);
-}
+inline Slot QueueCore::reserve_seen() noexcept { return reserve(take_seen()); }
+
+inline void QueueCore::unsee() noexcept { vacant_.push_front(table_.records, take_seen()); }
 
 inline void QueueCore::withdraw(Slot slot, bool seen) noexcept {
     ensure(table_.records[slot].state == State::reserved);
@@ -88,7 +85,7 @@ inline std::uint64_t QueueCore::enroll(Slot slot, std::uint8_t priority,
     Record& record = table_.records[slot];
     ensure(record.state == State::reserved);
     --reserved_;
-    ++stats_.accepted;
+    ++accepted_;
     record.number = record.place = number != 0 ? number : issued_.draw();
     record.priority = priority;
     record.told = fed_ && number == 0 ? Told::pending : Told::apart;
@@ -118,8 +115,7 @@ inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant 
     }
     now = see(now);
     const std::uint64_t number = enroll(slot, wishes.priority, wishes.number);
-    give_history(slot);
-    History& history = table_.history(slot);
+    History& history = give_history(slot);
     history.life = wishes.life;
     history.expires = now + wishes.life;
     history.ties.wait = wishes.wait;
@@ -137,10 +133,10 @@ inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant 
 
 // --- where a message stands --------------------------------------------------------------------
 
-inline void QueueCore::give_history(Slot slot) noexcept {
-    table_.give_history(slot);
-    table_.history(slot).attempts = start_.attempts;
-    table_.history(slot).attempts_before_redrive = start_.attempts;
+inline History& QueueCore::give_history(Slot slot) noexcept {
+    History& history = table_.give_history(slot);
+    history.attempts = history.attempts_before_redrive = start_.attempts;
+    return history;
 }
 
 // The one place that changes a state, and the counts with it. [4.1]
@@ -183,14 +179,9 @@ inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
 
 // Out of every container; what it becomes next is up to the caller.
 inline void QueueCore::take_out(Slot slot) noexcept {
+    if (table_.records[slot].state == State::leased) { return take_out_leased(slot); }
     const Record& record = table_.records[slot];
-    if (record.state == State::leased) {
-        deadlines_.remove_lease(table_, slot);
-        if (table_.history(slot).watch != nullptr) { note(slot); }
-        return;
-    }
-    deadlines_.remove(table_, slot);
-    if (evictable_.contains(record.history)) { evictable_.remove(record.history); }
+    unschedule(slot);
     switch (record.state) {
         case State::ready: return ready_.remove(table_, slot);
         case State::blocked: return blocked_.remove(table_.records, slot);
@@ -203,12 +194,29 @@ inline void QueueCore::take_out(Slot slot) noexcept {
     ensure(false, "taken out without being in");
 }
 
+// Time and eviction look at it no more, where it waits.
+[[gnu::noinline]] inline void QueueCore::unschedule(Slot slot) noexcept {
+    deadlines_.remove(table_, slot);
+    const std::uint32_t history = table_.records[slot].history;
+    if (evictable_.contains(history)) { evictable_.remove(history); }
+}
+
+inline void QueueCore::take_out_leased(Slot slot) noexcept {
+    deadlines_.remove_lease(table_, slot);
+    if (table_.history(slot).watch != nullptr) { note(slot); }
+}
+
 // Every exit of a message passes here, so that none forgets who waits for it. [4.1] [5.4]
-inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
+[[gnu::noinline]] inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
+    go(slot, exit, effects);
+}
+
+// The same, to be compiled into its caller.
+[[gnu::always_inline]] inline void QueueCore::go(Slot slot, Exit exit, Effects& effects) noexcept {
     become(slot, State::vacant);
     Cause cause = Cause::none;
     switch (exit) {
-        case Exit::completed: ++stats_.completed; break;
+        case Exit::completed: ++completed_; break;
         case Exit::expired: ++stats_.expired, cause = Cause::expired; break;
         case Exit::purged: ++stats_.purged, cause = Cause::purged; break;
         case Exit::evicted: ++stats_.evicted, cause = Cause::evicted; break;
@@ -228,7 +236,7 @@ inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
 }
 
 // Lets go of those of its key; those who wait for it, and whom it waits for, will be told.
-inline void QueueCore::loosen(Slot slot, bool completed) noexcept {
+[[gnu::noinline]] inline void QueueCore::loosen(Slot slot, bool completed) noexcept {
     Ties& ties = table_.history(slot).ties;
     if (ties.line != none) {
         step_out_of_line(slot);
@@ -289,7 +297,7 @@ inline LeaseWatch* QueueCore::unwatch(Slot slot) noexcept {
 }
 
 // For `take_noted`.
-inline void QueueCore::note(Slot slot) noexcept {
+[[gnu::noinline]] inline void QueueCore::note(Slot slot) noexcept {
     Ties& ties = table_.history(slot).ties;
     if (ties.noted) { return; }
     ties.noted = true;

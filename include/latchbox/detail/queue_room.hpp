@@ -35,7 +35,7 @@ inline QueueCore::Shortage QueueCore::of_lines() const noexcept {
 }
 
 inline QueueCore::Shortage QueueCore::of_outcomes(std::size_t wanted) const noexcept {
-    if (issued_.has_room(fresh_ + wanted)) { return {}; }
+    if (has_outcomes(wanted)) { return {}; }
     return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
 }
 

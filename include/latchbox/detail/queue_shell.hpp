@@ -12,6 +12,7 @@
 #include "latchbox/detail/feed.hpp"
 #include "latchbox/detail/lock.hpp"
 #include "latchbox/detail/queue_transitions.hpp"
+#include "latchbox/detail/ready_sign.hpp"
 #include "latchbox/detail/slot_index.hpp"
 #include "latchbox/ids.hpp"
 
@@ -78,23 +79,22 @@ public:
     // Does what is due anywhere, then takes the lock, at an instant up to which all is done. Where
     // the queue is closed the moment means nothing, and the clock was not asked. [4.3]
     Moment enter(bool exact = false) LATCHBOX_ACQUIRE(mutex) {
-        for (;;) {
-            if (broker->is_closed()) {
+        if (!exact && !broker->is_closed()) [[likely]] {
+            const Moment moment = broker->time.glance();
+            if (!broker->time.is_due(moment.latest)) [[likely]] {
                 mutex.lock();
-                return {};
+                if (!is_doubtful(moment) && is_done_by(moment)) [[likely]] { return moment; }
+                mutex.unlock();
+                exact = true;
             }
-            const Moment moment = broker->arrive(exact);
-            mutex.lock();
-            if (!is_doubtful(moment) && is_done_by(moment)) { return moment; }
-            if (broker->is_closed()) { return moment; }
-            mutex.unlock();
-            exact = true;
         }
+        return enter_slowly(exact);
     }
+    Moment enter_slowly(bool exact) LATCHBOX_ACQUIRE(mutex);
     [[nodiscard]] bool is_closed() const noexcept LATCHBOX_REQUIRES(mutex) {
         return ended || broker->is_closed();
     }
-    // Whether it is too vague for those who wait.
+    // Too vague for those who wait.
     [[nodiscard]] bool is_doubtful(const Moment& moment) const noexcept LATCHBOX_REQUIRES(mutex) {
         return somebody_waits() && !moment.exact() && waiters_need_exact();
     }
@@ -114,8 +114,17 @@ public:
         }
         if (somebody_waits()) { serve(moment.now, moment.latest, after); }
         if (core.due_earlier()) { tell_due(); }
+        ready_sign_.show(core.has_ready());
         tell_if_idle(after);
         mutex.unlock();
+    }
+    // A fetch that found nothing looks a while before it waits in line, unless others stand there.
+    // True, and without the lock, if it did.
+    bool look(int& patience) noexcept LATCHBOX_UNCHECKED {
+        if (patience <= 0 || !fetchers.empty()) { return false; }
+        mutex.unlock();
+        ready_sign_.await(patience);
+        return true;
     }
     // What was left to do without a lock. May run destructors of `Msg`, and those may call. Whoever
     // is woken may destroy every handle at once: what comes after it is kept alive by the bodies
@@ -123,12 +132,39 @@ public:
     void act_on(After& after) noexcept {
         if (!after.nothing()) { act_on_all(after); }
     }
-    void act_on_all(After& after) noexcept;  // seldom is anything left
+    void act_on_all(After& after) noexcept;
     void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
-        After after;
-        conclude(moment, effects, after, own);
-        act_on(after);
+        if (own != none) { keep_own(effects, own); }
+        if (core.due_earlier()) { tell_due(); }
+        ready_sign_.show(core.has_ready());
+        if (is_settled(effects)) [[likely]] { return mutex.unlock(); }
+        finish_slowly(moment, effects, own);
+    }
+    void finish_slowly(const Moment& moment, Effects& effects, Slot own) noexcept
+        LATCHBOX_RELEASE(mutex);
+    // Nothing has left, nobody waits, nobody is to be told of anything: most calls end so.
+    [[nodiscard]] bool is_settled(const Effects& effects) const noexcept LATCHBOX_REQUIRES(mutex) {
+        return effects.gone.empty() && !core.has_noted() && !somebody_waits() && !is_ending();
+    }
+    [[nodiscard]] bool is_ending() const noexcept LATCHBOX_REQUIRES(mutex) {
+        return ended || broker->refuses_publish();
+    }
+    // The body of what a handle has settled is that handle's, if it alone sees it. [4.8]
+    void keep_own(Effects& effects, Slot own) noexcept LATCHBOX_REQUIRES(mutex) {
+        if (feed || core.has_noted() || effects.gone.front() != own) { return; }
+        Cell<Msg, Platform>& cell = bodies[own];
+        if (!cell.seen_by_one_handle()) { return; }
+        cell.keep_alone();
+        effects.gone.pop_front(core.records());
+        vacate(own, cell);
+    }
+    // Most bodies are seen a little longer than their messages live: so many slots rest before the
+    // first is used again. As few go round as that allows, so that their memory stays at hand.
+    static constexpr std::size_t resting = 64;
+    void vacate(Slot slot, const Cell<Msg, Platform>& cell) noexcept LATCHBOX_REQUIRES(mutex) {
+        core.vacate(slot, !cell.vacant());
+        if (core.seen_count() > 2 * resting && bodies[core.seen()].vacant()) { core.unsee(); }
     }
 
     // --- time --------------------------------------------------------------------------------
@@ -144,10 +180,6 @@ public:
         return false;
     }
 
-    [[nodiscard]] QueueStats stats() noexcept {
-        Lock lock{mutex};
-        return core.stats();
-    }
     // What the timekeeper calls it from here on.
     void enlist(std::uint32_t number) noexcept {
         Lock lock{mutex};
@@ -184,8 +216,7 @@ public:
     [[nodiscard]] bool waiters_need_exact() const noexcept LATCHBOX_REQUIRES(mutex) {
         return fetchers.timed() + publishers.timed() != 0 || (!fetchers.empty() && short_leases());
     }
-    // Sets the latches that changed, ends the queue's hold on the bodies of those who left, and
-    // gives their slots back.
+    // Sets the latches that changed; bodies and slots of those who left are given back.
     void collect(Effects& effects, After& after, Slot own = none) noexcept LATCHBOX_REQUIRES(mutex);
     // The queue holds the body no more.
     void drop(Cell<Msg, Platform>& cell, After& after) noexcept LATCHBOX_REQUIRES(mutex);
@@ -223,14 +254,15 @@ public:
         told_ = due;
         if (enlisted_ != none) { broker->time.set(enlisted_, due); }
     }
-    // Nothing is done any more, but what was due stays so: no call takes it for done.
+    // Nothing is done any more, but what was due stays so.
     void forget_due() noexcept LATCHBOX_REQUIRES(mutex) {
         if (enlisted_ != none) { broker->time.set(enlisted_, Due::never()); }
     }
     void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
-        const Due next = core.next_due();
-        if (next < told_) { tell(next); }
+        if (told_.at < core.next_due_at()) { return; }
+        tell_due_now();
     }
+    void tell_due_now() noexcept LATCHBOX_REQUIRES(mutex);
     // Makes what the core lacks, outside the lock; then the caller looks again.
     void grow(const QueueCore::Shortage& shortage) LATCHBOX_RELEASE(mutex) LATCHBOX_UNCHECKED {
         const unsigned next_chunk = bodies.next();
@@ -308,6 +340,7 @@ private:
     std::int64_t lent_ LATCHBOX_GUARDED_BY(mutex) = 0;
     typename Platform::template Atomic<std::int64_t> handles_{1};
     typename Platform::template Atomic<std::int64_t> returned_{0};
+    ReadySign<Platform> ready_sign_;
 };
 
 }  // namespace detail

@@ -44,16 +44,12 @@ inline void QueueCore::judge(Slot slot, Verdict verdict, const MessageId& parent
 
 // READY -- lease -> LEASED
 inline Slot QueueCore::lease(Instant from) noexcept {
-    const Slot slot = first_ready();
-    if (table_.has_history(slot)) {
-        take_out(slot);
-    } else {
-        ready_.remove(table_, slot);
-        give_history(slot);
-    }
-    History& history = table_.history(slot);
+    const Slot slot = ready_.pop(table_);
+    const bool fresh = !table_.has_history(slot);
+    if (!fresh) { unschedule(slot); }
+    History& history = fresh ? give_history(slot) : table_.history(slot);
     stats_.redelivered += history.attempts != 0 ? 1U : 0U;
-    ++stats_.delivered;
+    ++delivered_;
     if (history.attempts != ~std::uint32_t{0}) { ++history.attempts; }
     history.lease = next_lease_++;
     history.at = later(now_, from) + options_.lease;
@@ -70,7 +66,7 @@ inline void QueueCore::take_back(Slot slot, Instant now, Effects& effects) noexc
     take_out(slot);
     History& history = table_.history(slot);
     if (history.attempts != ~std::uint32_t{0}) { --history.attempts; }
-    --stats_.delivered;
+    --delivered_;
     stats_.redelivered -= history.attempts != 0 ? 1U : 0U;
     if (ended_) { return leave(slot, Exit::purged, effects); }
     if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
@@ -113,8 +109,8 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
 // LEASED -- ack -> gone: completed
 inline void QueueCore::ack(Slot slot, Effects& effects) noexcept {
     ensure(table_.records[slot].state == State::leased);
-    take_out(slot);
-    leave(slot, Exit::completed, effects);
+    take_out_leased(slot);
+    go(slot, Exit::completed, effects);
 }
 
 // LEASED -- release -> READY, at its old place
@@ -327,6 +323,9 @@ inline QueueStats QueueCore::stats() const noexcept {
     stats.ready = in(State::ready);
     stats.leased = in(State::leased);
     stats.dead = in(State::dead);
+    stats.accepted = accepted_;
+    stats.completed = completed_;
+    stats.delivered = delivered_;
     stats.dedup_forgotten = values_.forgotten();
     return stats;
 }

@@ -46,6 +46,15 @@ public:
         line.remove(table.records, slot);
         if (line.empty()) { lines_in_use_ &= ~(1U << record.priority); }
     }
+    // Takes out the first in place; there must be one.
+    Slot pop(Table& table) noexcept {
+        if (!returned_.empty()) [[unlikely]] { return pop_either(table); }
+        const unsigned priority = highest();
+        SlotList& line = lines_[priority];
+        const Slot slot = line.pop_front(table.records);
+        if (line.empty()) { lines_in_use_ &= ~(1U << priority); }
+        return slot;
+    }
     // The first in place; there must be one.
     [[nodiscard]] Slot front(const Table& table) const noexcept {
         if (returned_.empty()) { return line_front(); }
@@ -57,16 +66,16 @@ public:
     // The first in the line of the lowest priority, those in the heap apart; or `none`.
     [[nodiscard]] Slot oldest_of_lowest() const noexcept {
         if (lines_in_use_ == 0) { return none; }
-        return lines_[std::countr_zero(lines_in_use_)].front();
+        return line(static_cast<unsigned>(std::countr_zero(lines_in_use_))).front();
     }
 
     // How many come before `place`; linear in that.
     [[nodiscard]] std::size_t before(const Table& table, const Place& place) const noexcept {
         std::size_t count = returned_.before(place);
         for (unsigned above = place.priority + 1U; above < priorities; ++above) {
-            count += lines_[above].size();
+            count += line(above).size();
         }
-        for (Slot slot = lines_[place.priority].front(); slot != none && table.place(slot) < place;
+        for (Slot slot = line(place.priority).front(); slot != none && table.place(slot) < place;
              slot = table.records[slot].links.next) {
             ++count;
         }
@@ -79,12 +88,18 @@ public:
     [[nodiscard]] const SlotHeap<Place>& returned() const noexcept { return returned_; }
 
 private:
-    [[nodiscard]] Slot line_front() const noexcept {
-        return lines_[std::bit_width(lines_in_use_) - 1].front();
+    [[gnu::noinline]] Slot pop_either(Table& table) noexcept {
+        const Slot slot = front(table);
+        remove(table, slot);
+        return slot;
     }
+    [[nodiscard]] unsigned highest() const noexcept {
+        return static_cast<unsigned>(std::bit_width(lines_in_use_)) - 1;
+    }
+    [[nodiscard]] Slot line_front() const noexcept { return line(highest()).front(); }
 
-    SlotList lines_[priorities];
     std::uint32_t lines_in_use_ = 0;  // a bit per priority whose line is not empty
+    SlotList lines_[priorities];
     SlotHeap<Place> returned_;
 };
 

@@ -71,12 +71,13 @@ public:
         shell.core.redeem_values(needs.value ? 1 : 0);
     }
 
-private:
-    // A slot that was used lately, if nobody sees its body any more; else the one freed last; else
-    // one that was never used; `none` if there is none left.
+    // One whose body was seen a while ago, if nobody sees it any more; else the one freed last;
+    // else one that was never used; `none` if there is none left.
     static Slot take_slot(Shell& shell) noexcept LATCHBOX_REQUIRES(shell.mutex) {
         QueueCore& core = shell.core;
-        for (int tries = 0; core.seen() != none && (tries < 2 || core.may_look()); ++tries) {
+        const bool rested = core.seen_count() > Shell::resting || core.vacant() == none;
+        for (int tries = 0; rested && core.seen() != none && (tries < 2 || core.may_look());
+             ++tries) {
             if (shell.bodies[core.seen()].vacant()) { return core.reserve_seen(); }
             core.pass_over();
         }

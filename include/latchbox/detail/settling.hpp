@@ -57,7 +57,8 @@ public:
             const std::optional<Holder> holder = holder_of(i);
             if (!holder || !holds(shell, *holder, moment)) { continue; }
             shell.core.ack(holder->slot, effects);
-            shell.collect(effects, after, holder->slot);
+            shell.keep_own(effects, holder->slot);
+            if (!effects.gone.empty()) { shell.collect(effects, after, holder->slot); }
             acked(i);
             ++done;
         }

@@ -61,7 +61,7 @@ public:
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
     [[nodiscard]] bool contains(std::uint32_t item) const noexcept {
-        return item < position_.size() && position_[item] != none;
+        return !heap_.empty() && item < position_.size() && position_[item] != none;
     }
     [[nodiscard]] const Entry& front() const noexcept { return heap_.front(); }
     // The least key but that of the front; at least two items.
@@ -78,7 +78,7 @@ public:
         heap_.push_back({key, item});
         rise(heap_.size() - 1);
     }
-    void remove(std::uint32_t item) noexcept {
+    [[gnu::noinline]] void remove(std::uint32_t item) noexcept {
         ensure(contains(item), "an item removed that is not there");
         const std::size_t at = position_[item];
         position_[item] = none;

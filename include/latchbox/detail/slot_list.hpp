@@ -42,7 +42,10 @@ public:
     // `none` if there is none.
     template <class Records> Slot pop_front(Records& records) noexcept {
         const Slot slot = first_;
-        if (slot != none) { remove(records, slot); }
+        if (slot == none) { return none; }
+        first_ = records[slot].links.next;
+        (first_ == none ? last_ : records[first_].links.previous) = none;
+        --size_;
         return slot;
     }
 

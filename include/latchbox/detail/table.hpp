@@ -43,8 +43,8 @@ public:
     [[nodiscard]] std::size_t free_histories() const noexcept { return histories.size() - in_use_; }
     [[nodiscard]] std::size_t histories_in_use() const noexcept { return in_use_; }
 
-    void give_history(Slot slot) noexcept {
-        ensure(free_histories() != 0, "a history without room");
+    [[gnu::always_inline]] History& give_history(Slot slot) noexcept {
+        ensure(free_ != none || used_ < histories.size(), "a history without room");
         const std::uint32_t at =
             free_ != none ? std::exchange(free_, histories[free_].slot) : used_++;
         History& history = histories[at];
@@ -59,6 +59,7 @@ public:
         history.ties = Ties{};
         records[slot].history = at;
         ++in_use_;
+        return history;
     }
     void take_history(Slot slot) noexcept {
         const std::uint32_t at = records[slot].history;

@@ -22,6 +22,7 @@ namespace testing {
 /// standard library. Outside of fibers its calls do what they do where there is but one thread.
 struct Simulated {
     static constexpr bool can_wait = true;
+    static constexpr bool looks = false;
 
     class LATCHBOX_CAPABILITY Mutex : private MutexObject {
     public:
