@@ -1,217 +1,130 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
-#include <chrono>
-#include <memory>
+#include <cstddef>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <doctest/doctest.h>
 
-#include "latchbox/testing.hpp"
 #include "support/source_tree.hpp"
 
-// What docs/testing.md shows is compiled: its code stands here, in an example, or in a test of a
-// framework, line by line.
+// What the pages say, as far as a machine can judge it: their code and what it prints stand, line
+// by line, in sources that are compiled and run.
 namespace {
 
-using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+using Lines = std::vector<std::string_view>;
+using support::SourceFile;
 
-using latchbox::testing::explore;
-using latchbox::testing::FaultPlan;
-using latchbox::testing::quiescence;
-using latchbox::testing::Report;
-using latchbox::testing::Shared;
-using latchbox::testing::Simulated;
-using latchbox::testing::Strategy;
-using latchbox::testing::Unfinished;
-using latchbox::testing::World;
+fs::path project() { return LATCHBOX_SOURCE_DIR; }
 
-struct Shop {
-    latchbox::BasicManualClock<Simulated> clock;
-    latchbox::Broker<int, Simulated> broker{{.clock = &clock}};
-    latchbox::Queue<int, Simulated> orders = broker.queue("orders", {.lease = 10s});
-};
-
-void one_order(World& world) {
-    const auto shop = std::make_shared<Shop>();
-    world.spawn("publisher", [=] { shop->orders.publish(7).value(); });
-    world.spawn("consumer", [=, &world] {
-        auto order = shop->orders.fetch();  // waits
-        world.check(order->body() == 7, "has got another order");
-        order->ack();
-    });
-    world.finally([=, &world] {
-        const auto found = quiescence(shop->broker);
-        world.check(found.quiet(), found.text());
-    });
-}
-
-}  // namespace
-
-TEST_CASE("an order that is not acked in time comes again") {
-    latchbox::ManualClock clock;
-    latchbox::Broker<std::string> broker{{.clock = &clock}};
-    const auto orders = broker.queue("orders", {.lease = 10s});
-    REQUIRE(orders.publish("tea"));
-    auto first = orders.try_fetch();
-    clock.advance(10s);
-    auto second = orders.try_fetch();
-    REQUIRE(second);
-    CHECK(second->attempt() == 2);
-    CHECK(first->ack() == latchbox::Errc::lease_lost);
-}
-
-TEST_CASE("what is left is told") {
-    latchbox::ManualClock clock;
-    latchbox::Broker<std::string> broker{{.clock = &clock}};
-    const auto orders = broker.queue("orders", {.lease = 10s});
-    REQUIRE(orders.publish("tea"));
-    auto order = orders.try_fetch();
-    CHECK(quiescence(broker).count(Unfinished::Kind::leased) == 1);
-    order->ack();
-    const auto found = quiescence(broker);
-    CHECK_MESSAGE(found.quiet(), found.text());
-}
-
-TEST_CASE("an order is delivered, whoever comes first") {
-    const Report report = explore(one_order);
-    CHECK_MESSAGE(report.passed(), report.text());
-    CHECK(report.complete);  // every schedule was run
-}
-
-TEST_CASE("larger programs are run by fewer interruptions, or by chance") {
-    const auto seed = latchbox::testing::seed_from_environment().value_or(1);
-    for (const Strategy& strategy : {Strategy::interrupted_at_most(2), Strategy::random(seed, 500),
-                                     Strategy::priorities(seed, 500)}) {
-        const Report report = explore(one_order, strategy);
-        CHECK_MESSAGE(report.passed(), "LATCHBOX_SEED=", seed, "\n", report.text());
-    }
-}
-
-TEST_CASE("time passes when all others wait") {
-    const Report report = explore([](World& world) {
-        const auto shop = std::make_shared<Shop>();
-        world.spawn("consumer", [=, &world] {
-            const auto order = shop->orders.fetch_for(5s);
-            world.check(order == latchbox::Errc::timed_out, "finds something");
-        });
-        world.spawn_at_rest("time", [=] { shop->clock.advance(5s); });
-    });
-    CHECK_MESSAGE(report.passed(), report.text());
-}
-
-TEST_CASE("a waiter may wake up for nothing") {
-    Strategy strategy = Strategy::exhaustive();
-    strategy.rules.spurious_wakes = 1;
-    const Report report = explore(one_order, strategy);
-    CHECK_MESSAGE(report.passed(), report.text());
-}
-
-TEST_CASE("a lost update is found") {
-    const Report report = explore([](World& world) {
-        const auto stock = std::make_shared<Shared<int>>(10, "stock");
-        for (const char* const name : {"Ann", "Bob"}) {
-            world.spawn(name, [=] { stock->store(stock->load() - 1); });
+std::vector<SourceFile> read_pages() {
+    std::vector<SourceFile> pages;
+    for (const auto* const folder : {".", "docs"}) {
+        for (const auto& entry : fs::directory_iterator{project() / folder}) {
+            if (entry.path().extension() != ".md") { continue; }
+            const auto path = fs::path{folder} / entry.path().filename();
+            pages.push_back(
+                {path.lexically_normal().generic_string(), support::read_text(entry.path())});
         }
-        world.finally([=, &world] { world.check(stock->load() == 8, "an update is lost"); });
-    });
-    CHECK_FALSE(report.passed());
-}
-
-TEST_CASE("what programs say is counted") {
-    const auto program = [](World& world) {
-        const auto shop = std::make_shared<Shop>();
-        shop->orders.publish(7).value();
-        world.spawn("consumer", [=, &world] {
-            auto order = shop->orders.try_fetch();
-            world.yield();  // stands for the work
-            world.outcome(order && order->ack() ? "handled" : "not handled");
-        });
-        FaultPlan{world}.lose_lease(shop->clock, shop->broker).add("a second order", [=] {
-            shop->orders.publish(8).value();
-        });
-    };
-    const Report report = explore(program, Strategy::interrupted_at_most(2));
-    CHECK_MESSAGE(report.passed(), report.text());
-    CHECK(report.outcomes.contains("handled"));
-    CHECK(report.outcomes.contains("not handled"));
-}
-
-TEST_CASE("a consumer of another engine's counts each delivery") {
-    latchbox::ManualClock clock;
-    latchbox::Broker<int> broker{{.clock = &clock, .profile = latchbox::testing::jetstream}};
-    const auto orders = broker.queue("orders", {.max_failures = 2});
-    REQUIRE(orders.publish(7));
-    REQUIRE(orders.try_fetch()->release());
-    REQUIRE(orders.try_fetch()->release());
-    CHECK(orders.dead_letters().size() == 1);
-}
-
-namespace {
-
-// Without what it is indented by, as the documentation shows it on its own.
-std::string flush_left(std::string_view text) {
-    std::string lines;
-    for (std::string_view line : support::lines_of(text)) {
-        while (line.starts_with(' ')) { line.remove_prefix(1); }
-        lines.append(line).append("\n");
     }
-    return lines;
+    return pages;
 }
 
-// The code in it, block by block.
-std::vector<std::string> code_of(std::string_view markdown) {
-    std::vector<std::string> blocks;
+bool is_fence(std::string_view line) { return line.starts_with("```"); }
+
+// --- code --------------------------------------------------------------------------------------
+
+// The blocks of C++, and of text, which is what code prints.
+std::vector<Lines> blocks_of(std::string_view page) {
+    std::vector<Lines> blocks;
     bool inside = false;
-    for (const std::string_view line : support::lines_of(markdown)) {
-        const bool begins = line == "```cpp";
-        if (begins) { blocks.emplace_back(); }
-        if (inside && !line.starts_with("```")) { blocks.back().append(line).append("\n"); }
-        inside = begins || (inside && !line.starts_with("```"));
+    bool wanted = false;
+    for (const std::string_view line : support::lines_of(page)) {
+        if (is_fence(line)) {
+            inside = !inside;
+            wanted = inside && (line == "```cpp" || line == "```text");
+            if (wanted) { blocks.emplace_back(); }
+        } else if (wanted) {
+            blocks.back().push_back(line);
+        }
     }
     return blocks;
 }
 
-bool stands_in(const std::string& block, const std::vector<std::string>& sources) {
-    for (const std::string& source : sources) {
-        if (("\n" + source).find("\n" + flush_left(block)) != std::string::npos) { return true; }
+// Whether a block stands at that place, indented as a whole or not.
+bool stands_at(const Lines& block, const Lines& source, std::size_t at) {
+    if (block.size() > source.size() - at || block.empty()) { return false; }
+    if (source[at].size() < block[0].size()) { return false; }
+    const std::string margin(source[at].size() - block[0].size(), ' ');
+    for (std::size_t i = 0; i < block.size(); ++i) {
+        const std::string line = block[i].empty() ? "" : margin + std::string{block[i]};
+        if (source[at + i] != line) { return false; }
+    }
+    return true;
+}
+
+bool stands_in(const Lines& block, const std::vector<Lines>& sources) {
+    for (const Lines& source : sources) {
+        for (std::size_t at = 0; at < source.size(); ++at) {
+            if (stands_at(block, source, at)) { return true; }
+        }
     }
     return false;
 }
 
+std::string joined(const Lines& lines) {
+    std::string text;
+    for (const std::string_view line : lines) { text.append(line).append("\n"); }
+    return text;
+}
+
 }  // namespace
 
-TEST_CASE("the code of docs/testing.md stands in what is compiled") {
-    std::vector<std::string> sources;
-    for (const auto* const path :
-         {"tests/docs_test.cpp", "examples/order_service.hpp", "examples/testing_order_service.cpp",
-          "tests/frameworks/doctest.cpp", "tests/frameworks/catch2.cpp",
-          "tests/frameworks/googletest.cpp"}) {
-        sources.push_back(flush_left(support::read_project_file(path)));
+TEST_CASE("the code of every page, and what it prints, stands in what is compiled and run") {
+    std::vector<SourceFile> files;
+    for (const auto* const folder : {"docs/snippets", "examples", "tests/frameworks"}) {
+        for (auto& file : support::read_sources(folder)) { files.push_back(std::move(file)); }
     }
-    const auto blocks = code_of(support::read_project_file("docs/testing.md"));
-    CHECK(blocks.size() > 10);
-    for (const std::string& block : blocks) {
-        CHECK_MESSAGE(stands_in(block, sources), "nowhere compiled:\n", block);
+    std::vector<Lines> sources;
+    for (const SourceFile& file : files) { sources.push_back(support::lines_of(file.text)); }
+    std::size_t blocks = 0;
+    for (const SourceFile& page : read_pages()) {
+        for (const Lines& block : blocks_of(page.text)) {
+            CHECK_MESSAGE(stands_in(block, sources), page.path, ": nowhere compiled:\n",
+                          joined(block));
+            ++blocks;
+        }
     }
+    CHECK(blocks > 10);
 }
 
 TEST_CASE("code that differs in a line is found") {
-    const std::string source = "int main() {\n    int a;\n    return 0;\n}\n";
-    const auto blocks = code_of("Text.\n```cpp\nint a;\nreturn 0;\n```\nMore.\n```sh\nls\n```\n");
-    REQUIRE(blocks.size() == 1);
-    CHECK(stands_in(blocks[0], {flush_left(source)}));
-    CHECK_FALSE(stands_in("int a;\nreturn 1;\n", {flush_left(source)}));
-    CHECK_FALSE(stands_in("a;\nreturn 0;\n", {flush_left(source)}));
+    const std::vector<Lines> source{
+        support::lines_of("int main() {\n    int a;\n\n    return 0;\n}\n")};
+    const auto blocks = blocks_of(
+        "Text.\n```cpp\nint a;\n\nreturn 0;\n```\nMore.\n```sh\nls\n```\n```text\n}\n```\n");
+    REQUIRE(blocks.size() == 2);
+    CHECK(stands_in(blocks[0], source));
+    CHECK(stands_in(blocks[1], source));
+    CHECK_FALSE(stands_in({"int a;", "", "return 1;"}, source));
+    CHECK_FALSE(stands_in({"int a;", "return 0;"}, source));
+    CHECK_FALSE(stands_in({"int main() {", "int a;"}, source));
+    CHECK_FALSE(stands_in({"a;", "", "return 0;"}, source));
+    CHECK_FALSE(stands_in({"return 0;", "}", ""}, source));
+    CHECK_FALSE(stands_in({}, source));
     CHECK_FALSE(stands_in(blocks[0], {}));
 }
 
-TEST_CASE("docs/testing.md is short, and its lines are") {
-    const std::string text = support::read_project_file("docs/testing.md");
-    const auto lines = support::lines_of(text);
-    CHECK(lines.size() < 280);
-    for (const auto line : lines) {
-        CHECK_MESSAGE((line.size() <= 100 || line.starts_with('|')), line);
+TEST_CASE("pages are short, and the lines of their code are") {
+    for (const SourceFile& page : read_pages()) {
+        CHECK_MESSAGE(support::lines_of(page.text).size() < 280, page.path);
+        for (const Lines& block : blocks_of(page.text)) {
+            for (const auto line : block) {
+                CHECK_MESSAGE(line.size() <= 100, page.path, ": ", line);
+            }
+        }
     }
 }
