@@ -98,6 +98,7 @@ public:
         if (!found->feed) { detail::require_same(found->options, options); }
         return wrap(std::move(found));
     }
+    /// The queue of this name, if there is one; a group is none.
     [[nodiscard]] std::optional<Queue> find_queue(std::string_view name) const {
         auto found = shell_->find(name);
         if (!found || found->feed) { return std::nullopt; }
@@ -160,6 +161,7 @@ public:
 
     /// All queues together, removed ones included.
     [[nodiscard]] BrokerStats stats() const noexcept { return shell_->stats(); }
+    /// As the options named it.
     [[nodiscard]] const std::string& tag() const noexcept { return shell_->tag; }
 
     /// Does all that is due and returns when something is next due, for event loops: call it again

@@ -57,6 +57,7 @@ public:
         static_cast<void>(sleeper);
         return false;
     }
+    /// From here on `sleeper` is told nothing; it may be destroyed then.
     virtual void detach(Sleeper& sleeper) noexcept { static_cast<void>(sleeper); }
 };
 

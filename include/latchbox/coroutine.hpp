@@ -37,6 +37,7 @@ inline namespace v0 {
 /// its copies does so, and none once the coroutine was destroyed.
 template <class Msg, class Platform = Threads> class Resume {
 public:
+    /// Resumes it, in the calling thread.
     void operator()() const noexcept { suspension_->resume(); }
 
 private:

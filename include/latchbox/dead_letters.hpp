@@ -25,6 +25,7 @@ template <class Msg, class Platform> class DeadLetter {
 public:
     [[nodiscard]] const Msg& body() const& noexcept { return view_.body(); }
     const Msg& body() const&& = delete;
+    /// What publish returned.
     [[nodiscard]] MessageId id() const noexcept { return id_; }
     /// What it was published to; empty for the message of a queue.
     [[nodiscard]] std::string_view subject() const& noexcept { return view_.subject(); }
@@ -85,10 +86,11 @@ public:
         for (const auto& letter : seen) { visit(letter); }
     }
 
-    /// Removes one and gives its body, moved out if nobody else can see it, else copied: the one
-    /// that died first, or that with this id. `empty`, or `unknown_message`; a move-only body that
-    /// somebody else sees is `body_shared` and stays. Counts as purged.
+    /// Removes the one that died first and gives its body, moved out if nobody else can see it,
+    /// else copied. `empty`; a move-only body that somebody else sees is `body_shared` and stays.
+    /// Counts as purged.
     [[nodiscard]] Result<Msg> take() const { return take_one(nullptr); }
+    /// The same for one; `unknown_message` if no dead letter has this id.
     [[nodiscard]] Result<Msg> take(MessageId id) const { return take_one(&id); }
 
     /// Puts all of them at the back, in the order in which they were published, so that children

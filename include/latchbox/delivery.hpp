@@ -48,7 +48,7 @@ public:
         if (!settled_) { Settling::abandon(view_.shell(), holder()); }
     }
 
-    /// Not of a moved-from or detached delivery.
+    /// The message itself. Not of a moved-from or detached delivery.
     [[nodiscard]] const Msg& body() const& {
         detail::ensure(static_cast<bool>(view_), "the body of a moved-from or detached delivery");
         return view_.body();
@@ -65,6 +65,8 @@ public:
     /// detached delivery.
     [[nodiscard]] std::string_view subject() const& noexcept { return view_.subject(); }
     std::string_view subject() const&& = delete;
+    /// The token of its lease, by which `Consumer::ack` and its like settle it, too; none of a
+    /// moved-from or detached delivery.
     [[nodiscard]] Receipt receipt() const noexcept {
         return view_ ? detail::IdParts::receipt(view_.shell().number(), grant_.slot, grant_.lease,
                                                 grant_.number)

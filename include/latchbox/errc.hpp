@@ -68,6 +68,7 @@ enum class Errc : std::uint8_t {
     return category;
 }
 
+/// For `std::error_code`, which an `Errc` turns into by itself.
 [[nodiscard]] inline std::error_code make_error_code(Errc code) noexcept {
     return {static_cast<int>(code), error_category()};
 }
@@ -76,6 +77,7 @@ enum class Errc : std::uint8_t {
 class Error : public std::system_error {
 public:
     explicit Error(Errc code) : std::system_error{make_error_code(code)}, errc_{code} {}
+    /// What `Result::error` would have said.
     [[nodiscard]] Errc errc() const noexcept { return errc_; }
 
 private:

@@ -17,11 +17,13 @@ inline namespace v0 {
 /// Why a message is where it is: what `Broker::explain` says. A value of its own, true at one
 /// instant.
 struct Explanation {
+    /// A parent, and how it stands.
     struct Parent {
         MessageId id = {};
         LatchState state = {};
         friend bool operator==(const Parent&, const Parent&) = default;
     };
+    /// A copy of a topic's message, and where it is.
     struct Copy {
         std::string subscription = {};
         MessageState state = {};

@@ -19,6 +19,7 @@ class Clock;
 class SteadyClock;
 class CoarseClock;
 template <class Platform = Threads> class BasicManualClock;
+/// The manual clock for brokers on the default platform.
 using ManualClock = BasicManualClock<>;
 
 enum class Errc : std::uint8_t;

@@ -37,6 +37,7 @@ public:
         change([this](auto& latches, auto& work) { latches.let_go_of_gate(id_, work); });
     }
 
+    /// To stand among `.parents`.
     [[nodiscard]] MessageId id() const noexcept { return id_; }
 
     /// Counts down by `by`, and opens the gate at 0: it is completed. No effect on a gate that is

@@ -54,9 +54,9 @@ enum class Overflow : std::uint8_t {
 /// The pause between a `fail` and the next delivery: the n-th failure of a message waits
 /// `first * factor^(n-1)`, at most `limit`.
 struct Backoff {
-    Duration first = std::chrono::milliseconds{100};
-    std::uint32_t factor = 2;  ///< 1 keeps the pause as it is; 0 is refused
-    Duration limit = std::chrono::seconds{30};
+    Duration first = std::chrono::milliseconds{100};  ///< after the first failure; 0: at once
+    std::uint32_t factor = 2;                         ///< 1 keeps the pause as it is; 0 is refused
+    Duration limit = std::chrono::seconds{30};        ///< no pause is longer
 
     friend bool operator==(const Backoff&, const Backoff&) = default;
 };
@@ -165,6 +165,7 @@ struct PublishOptions {
     /// named twice counts once. An id that was never issued, or has failed and been forgotten, is
     /// `unknown_parent`. Costs a lock per parent.
     std::vector<MessageId> parents = {};
+    /// What becomes of it when one of them dies or fails.
     OnParentFailure on_parent_failure = OnParentFailure::dead_letter;
     /// Messages of one key form a line in their queue: one is delivered at a time, the next not
     /// before the one before it has left or died, whatever its priority. Other keys never wait for

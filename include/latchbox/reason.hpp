@@ -49,6 +49,7 @@ enum class Cause : std::uint8_t {
 /// needs memory.
 class Reason {
 public:
+    /// Bytes of text that are kept.
     static constexpr std::size_t longest = 47;
 
     constexpr Reason() noexcept = default;

@@ -38,6 +38,7 @@ constexpr bool is_final(LatchState state) noexcept {
 }
 }  // namespace detail
 
+/// One word, e.g. "pending".
 [[nodiscard]] constexpr const char* to_string(LatchState state) noexcept {
     switch (state) {
         case LatchState::pending: return "pending";

@@ -22,7 +22,7 @@ struct QueueStats {
     std::uint64_t leased = 0;
     std::uint64_t dead = 0;
     // where they went, since the queue was made
-    std::uint64_t accepted = 0;
+    std::uint64_t accepted = 0;   ///< published, and not refused
     std::uint64_t completed = 0;  ///< acked, taken or popped
     std::uint64_t expired = 0;    ///< their time to live was over
     std::uint64_t purged = 0;     ///< purged, or a dead letter taken
@@ -79,12 +79,12 @@ struct QueueStats {
 /// All queues of a broker together, those of subscriptions and those removed included. Each queue
 /// is counted at one instant of its own.
 struct BrokerStats {
-    std::size_t queues = 0;   ///< that exist now
-    std::size_t gates = 0;    ///< that somebody holds or waits for
-    std::size_t latches = 0;  ///< messages and gates that are, or were, asked for by somebody
-    std::size_t edges = 0;    ///< pairs of a held message and a parent that is pending or dead
-    QueueStats messages = {};
-    std::size_t topics = 0;         ///< that have a handle, options or messages in hand
+    std::size_t queues = 0;    ///< that exist now
+    std::size_t gates = 0;     ///< that somebody holds or waits for
+    std::size_t latches = 0;   ///< messages and gates that are, or were, asked for by somebody
+    std::size_t edges = 0;     ///< pairs of a held message and a parent that is pending or dead
+    QueueStats messages = {};  ///< the sums over all queues
+    std::size_t topics = 0;    ///< that have a handle, options or messages in hand
     std::size_t subscriptions = 0;  ///< queues that topics feed, a group counted once
     std::uint64_t discarded = 0;    ///< messages of topics that nobody had subscribed to
     std::uint64_t retained = 0;     ///< messages of topics that can be read by their ids now
@@ -107,6 +107,7 @@ struct TopicStats {
 
 /// What was left in a broker when it closed.
 struct CloseReport {
+    /// What was left in one queue.
     struct Left {
         std::string queue = {};
         std::uint64_t blocked = 0;

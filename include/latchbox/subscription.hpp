@@ -39,6 +39,7 @@ public:
         detail::Subscribing<Msg, Platform>::leave(this->shell(), *this->member(),
                                                   this->shell().feed->durable);
     }
+    /// As it was subscribed to.
     [[nodiscard]] const std::string& pattern() const noexcept {
         return this->shell().feed->pattern;
     }

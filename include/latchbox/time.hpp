@@ -25,6 +25,7 @@ public:
     constexpr Duration(const std::chrono::duration<Rep, Period>& other) noexcept
         : count_{convert<Rep, Period>(other.count())} {}
 
+    /// So many of them; the largest number is `never`.
     [[nodiscard]] static constexpr Duration nanoseconds(std::int64_t count) noexcept {
         Duration made;
         made.count_ = count;

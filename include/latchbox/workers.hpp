@@ -87,7 +87,7 @@ public:
         crew_->part();
     }
 
-    /// Idempotent; of one that was moved from, nothing.
+    /// Ends them, as said above. Idempotent; of one that was moved from, nothing.
     void stop() noexcept {
         if (crew_) { crew_->stop(); }
     }
