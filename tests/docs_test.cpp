@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
+#include <algorithm>
+#include <cctype>
 #include <cstddef>
 #include <filesystem>
 #include <string>
@@ -11,7 +13,7 @@
 #include "support/source_tree.hpp"
 
 // What the pages say, as far as a machine can judge it: their code and what it prints stand, line
-// by line, in sources that are compiled and run.
+// by line, in sources that are compiled and run; their links lead somewhere.
 namespace {
 
 namespace fs = std::filesystem;
@@ -81,6 +83,76 @@ std::string joined(const Lines& lines) {
     return text;
 }
 
+// --- links -------------------------------------------------------------------------------------
+
+// Its prose, without code of either kind.
+std::string prose_of(std::string_view page) {
+    std::string prose;
+    bool inside = false;
+    bool quoted = false;
+    for (const std::string_view line : support::lines_of(page)) {
+        if (is_fence(line)) {
+            inside = !inside;
+            continue;
+        }
+        if (inside) { continue; }
+        for (const char c : line) {
+            if (c == '`') { quoted = !quoted; }
+            if (c != '`' && !quoted) { prose.push_back(c); }
+        }
+        prose.push_back('\n');
+    }
+    return prose;
+}
+
+std::vector<std::string> links_of(std::string_view page) {
+    const std::string prose = prose_of(page);
+    std::vector<std::string> links;
+    for (auto at = prose.find("]("); at != prose.npos; at = prose.find("](", at + 1)) {
+        links.push_back(prose.substr(at + 2, prose.find(')', at) - at - 2));
+    }
+    return links;
+}
+
+// The anchor of a heading, as the site's generator makes it.
+std::string anchor_of(std::string_view heading) {
+    std::string anchor;
+    for (const char c : heading.substr(heading.find_first_not_of("# "))) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == ' ' || c == '-') {
+            if (!anchor.ends_with('-')) { anchor.push_back('-'); }
+        } else if (std::isalnum(byte) != 0 || c == '_') {
+            anchor.push_back(static_cast<char>(std::tolower(byte)));
+        }
+    }
+    return anchor;
+}
+
+bool has_anchor(std::string_view page, std::string_view anchor) {
+    bool inside = false;
+    for (const std::string_view line : support::lines_of(page)) {
+        if (is_fence(line)) { inside = !inside; }
+        if (!inside && line.starts_with('#') && anchor_of(line) == anchor) { return true; }
+    }
+    return false;
+}
+
+// Whether a link of a page leads to a file of the project, and to a heading of it. The site has
+// what is below `docs` alone, so its pages lead to nothing else.
+bool leads_somewhere(const SourceFile& page, const std::string& link) {
+    if (link.starts_with("https://")) { return true; }
+    const std::string file = link.substr(0, link.find('#'));
+    const fs::path target = file.empty()
+                                ? fs::path{page.path}
+                                : (fs::path{page.path}.parent_path() / file).lexically_normal();
+    if (page.path.starts_with("docs/") && !target.generic_string().starts_with("docs/")) {
+        return false;
+    }
+    if (!fs::is_regular_file(project() / target)) { return false; }
+    if (file.size() == link.size()) { return true; }
+    return has_anchor(support::read_text(project() / target), link.substr(file.size() + 1));
+}
+
 }  // namespace
 
 TEST_CASE("the code of every page, and what it prints, stands in what is compiled and run") {
@@ -116,6 +188,48 @@ TEST_CASE("code that differs in a line is found") {
     CHECK_FALSE(stands_in({"return 0;", "}", ""}, source));
     CHECK_FALSE(stands_in({}, source));
     CHECK_FALSE(stands_in(blocks[0], {}));
+}
+
+TEST_CASE("every link leads to a file, and to a heading of it") {
+    std::size_t links = 0;
+    for (const SourceFile& page : read_pages()) {
+        for (const std::string& link : links_of(page.text)) {
+            CHECK_MESSAGE(leads_somewhere(page, link), page.path, ": leads nowhere: ", link);
+            ++links;
+        }
+    }
+    CHECK(links > 10);
+}
+
+TEST_CASE("a link that leads nowhere is found") {
+    const SourceFile page{"docs/testing.md", ""};
+    CHECK(links_of("See [a\nb](c.md#d), `[x](y)`.\n```\n[x](y)\n```\n[e](#f)") ==
+          std::vector<std::string>{"c.md#d", "#f"});
+    CHECK(leads_somewhere(page, "verification.md"));
+    CHECK(leads_somewhere(page, "#faults-faultplan"));
+    CHECK(leads_somewhere(page, "verification.md#the-method"));
+    CHECK_FALSE(leads_somewhere(page, "verification.md#no-method"));
+    CHECK_FALSE(leads_somewhere(page, "no_page.md"));
+    CHECK_FALSE(leads_somewhere(page, "../README.md"));  // not part of the site
+    CHECK(leads_somewhere({"README.md", ""}, "docs/testing.md"));
+}
+
+TEST_CASE("the site has every page below docs, and no other") {
+    const std::string site = support::read_project_file("mkdocs.yml");
+    std::vector<std::string> named;
+    for (const std::string_view line : support::lines_of(site)) {
+        const auto colon = line.rfind(": ");
+        if (line.ends_with(".md")) {
+            named.push_back("docs/" + std::string{line.substr(colon + 2)});
+        }
+    }
+    std::vector<std::string> there;
+    for (const SourceFile& page : read_pages()) {
+        if (page.path.starts_with("docs/")) { there.push_back(page.path); }
+    }
+    std::sort(named.begin(), named.end());
+    std::sort(there.begin(), there.end());
+    CHECK(named == there);
 }
 
 TEST_CASE("pages are short, and the lines of their code are") {
