@@ -16,7 +16,7 @@ namespace {
 const std::vector<std::string> rules = {
     "4.1", "4.2", "4.3", "4.4", "4.5", "4.6", "4.7", "4.8", "4.9", "4.10", "4.11", "4.12",
     "5.1", "5.2", "5.3", "5.4", "5.5", "5.6", "5.7", "5.8", "5.9", "6.1",  "6.2",  "6.3",
-    "6.4", "6.5", "6.6", "6.7", "7.1", "7.2", "7.4", "7.5", "7.6", "7.7"};
+    "6.4", "6.5", "6.6", "6.7", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "7.7"};
 
 // What stands between double quotes from `at` to the end of the macro's arguments.
 std::string title_at(std::string_view text, std::size_t at) {

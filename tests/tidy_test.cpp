@@ -372,7 +372,7 @@ TEST_CASE("the headers are tidy: sizes, includes, words, licence") {
 
 TEST_CASE("tests, examples and benchmarks are tidy: columns, licence, nothing left undone") {
     Complaints complaints;
-    for (const auto* folder : {"tests", "examples", "benchmarks"}) {
+    for (const auto* folder : {"tests", "examples", "benchmarks", "docs"}) {
         for (const auto& file : support::read_sources(folder)) { check_source(file, complaints); }
     }
     expect_none(complaints);
