@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <string>
 #include <thread>
@@ -18,6 +17,7 @@
 #include "latchbox/latchbox.hpp"
 #include "latchbox/testing/choices.hpp"
 
+#include "support/seed.hpp"
 #include "support/sound.hpp"
 
 // Everything at once, on real threads: four of them do whatever they draw with three queues, two
@@ -32,11 +32,6 @@ using latchbox::testing::Seeded;
 
 constexpr std::size_t threads = 4;
 constexpr std::size_t queues = 3;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 // A message, and how often it was completed: shared by its copies and redeliveries.
 struct Parcel {
@@ -192,10 +187,8 @@ private:
 }  // namespace
 
 TEST_CASE("four threads do everything at once, and every message is accounted for [4.1] [4.10]") {
-    const std::uint64_t operations = from_environment("LATCHBOX_SOAK", 100'000);
-    const std::uint64_t seed = latchbox::testing::seed_from_environment().value_or(
-        static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count()));
-    INFO("LATCHBOX_SEED=", seed);
+    const std::uint64_t operations = support::number_from_environment("LATCHBOX_SOAK", 100'000);
+    const std::uint64_t seed = support::seed_of_this_run();
     Everything all;
     std::deque<Worker> workers;
     for (std::size_t i = 0; i < threads; ++i) { workers.emplace_back(all, seed + i); }

@@ -12,7 +12,6 @@
 // LATCHBOX_SEED names the seed of the first run, LATCHBOX_SECONDS how long a search may take, as
 // time of one core. Runs are made in a process of their own, as a broken assertion ends it.
 
-#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -32,6 +31,7 @@
 #include "bugs/drivers.hpp"
 #include "bugs/planted.hpp"
 #include "latchbox/testing/choices.hpp"
+#include "support/seed.hpp"
 
 namespace {
 bool is_ending = false;  // then it does not matter any more who allocates
@@ -237,21 +237,11 @@ Trace shrunk(const Driver& driver, const Found& found) {
         left);
 }
 
-std::uint64_t number_from_environment(const char* name, std::uint64_t otherwise) {
-    const char* const text = std::getenv(name);
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
-}
-std::uint64_t seed_of_this_run() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const auto ticks = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-    const auto by_time = static_cast<std::uint64_t>(ticks) % 1'000'000'000'000U;
-    return latchbox::testing::seed_from_environment().value_or(by_time);
-}
-
 // Nothing must be found where nothing is planted; all else must.
 int search_and_tell(const Driver& driver) {
-    const std::uint64_t seed = seed_of_this_run();
-    const auto seconds = static_cast<double>(number_from_environment("LATCHBOX_SECONDS", 20));
+    const std::uint64_t seed = support::seed_of_this_run(false);
+    const auto seconds =
+        static_cast<double>(support::number_from_environment("LATCHBOX_SECONDS", 20));
     const double before = seconds_used(RUSAGE_CHILDREN);
     const Found found = search(driver, seed, seconds);
     const double took = seconds_used(RUSAGE_CHILDREN) - before;

@@ -77,8 +77,7 @@ Outcome run_script(latchbox::testing::Choices& choices, const model::Setting& se
 using support::seed_of_this_run;
 
 std::uint64_t scripts_of_this_run() {
-    const char* const text = std::getenv("LATCHBOX_SCRIPTS");
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : 24'000;
+    return support::number_from_environment("LATCHBOX_SCRIPTS", 24'000);
 }
 
 // The first words of a difference: what was compared.

@@ -29,8 +29,7 @@ using support::seed_of_this_run;
 
 constexpr std::uint64_t all_runs = 100'000;
 std::uint64_t runs_of_this_run() {
-    const char* const text = std::getenv("LATCHBOX_RUNS");
-    return text != nullptr ? std::strtoull(text, nullptr, 10) : all_runs;
+    return support::number_from_environment("LATCHBOX_RUNS", all_runs);
 }
 
 void print(const char* what, std::uint64_t figure) {
