@@ -22,7 +22,6 @@ namespace {
 using latchbox::async_fetch;
 using latchbox::async_fetch_for;
 using latchbox::async_wait;
-using latchbox::LatchState;
 using LedgerOf = std::shared_ptr<Ledger>;
 
 // A coroutine that begins at once, and is destroyed by its owner, wherever it is then.

@@ -21,17 +21,6 @@
 // identity. Each run ends with the question whether what is left is what has to be.
 namespace scenes {
 
-using latchbox::MessageId;
-using latchbox::PublishOptions;
-using latchbox::Result;
-using latchbox::SubscriptionOptions;
-using latchbox::TopicOptions;
-using Consumer = latchbox::Consumer<Parcel, Simulated>;
-using Topic = latchbox::Topic<Parcel, Simulated>;
-using Subscription = latchbox::Subscription<Parcel, Simulated>;
-
-inline constexpr auto for_ever = Duration::never();
-
 // What the fibers of one run share besides the scene. A fiber writes only what is its own.
 class Ledger {
 public:

@@ -25,18 +25,6 @@
 // program's own.
 namespace scenes {
 
-using latchbox::LatchState;
-using latchbox::MessageId;
-using latchbox::MessageState;
-using latchbox::OnParentFailure;
-using latchbox::PublishOptions;
-using latchbox::Result;
-using latchbox::SubscriptionOptions;
-using Consumer = latchbox::Consumer<Parcel, Simulated>;
-using Gate = latchbox::Gate<Parcel, Simulated>;
-using Subscription = latchbox::Subscription<Parcel, Simulated>;
-using Topic = latchbox::Topic<Parcel, Simulated>;
-
 enum class Operation : std::uint8_t {
     publish,
     publish_child,  // of a parent that is pending, or of the dead one

@@ -14,13 +14,23 @@ namespace scenes {
 
 using latchbox::Duration;
 using latchbox::Errc;
+using latchbox::LatchState;
+using latchbox::MessageId;
+using latchbox::MessageState;
+using latchbox::OnParentFailure;
 using latchbox::Overflow;
+using latchbox::PublishOptions;
 using latchbox::QueueOptions;
+using latchbox::Result;
+using latchbox::SubscriptionOptions;
+using latchbox::TopicOptions;
 using latchbox::testing::Report;
 using latchbox::testing::Simulated;
 using latchbox::testing::Strategy;
 using latchbox::testing::World;
 using namespace std::chrono_literals;
+
+inline constexpr auto for_ever = Duration::never();
 
 // A message that knows when its code is run, and how many there are.
 class Parcel {
@@ -48,6 +58,11 @@ private:
 using Clock = latchbox::BasicManualClock<Simulated>;
 using Broker = latchbox::Broker<Parcel, Simulated>;
 using Queue = Broker::Queue;
+using Topic = Broker::Topic;
+using Subscription = Broker::Subscription;
 using Delivery = Broker::Delivery;
+using Gate = Broker::Gate;
+using Transaction = Broker::Transaction;
+using Consumer = latchbox::Consumer<Parcel, Simulated>;
 
 }  // namespace scenes

@@ -14,12 +14,6 @@ using namespace scenes;
 
 namespace {
 
-using latchbox::LatchState;
-using latchbox::MessageId;
-using latchbox::OnParentFailure;
-using latchbox::PublishOptions;
-using latchbox::Result;
-
 // A parent in `queue`, a child in another; whatever became of the parent, at rest the child is not
 // left waiting for it.
 struct Family {
@@ -520,7 +514,7 @@ TEST_CASE("a gate is counted down while a child of it is published, and the brok
     every_schedule(
         {},
         [](World& world, auto scene) {
-            const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+            const auto gate = std::make_shared<std::optional<Gate>>();
             gate->emplace(scene->broker->gate(1));
             const MessageId id = (*gate)->id();
             world.spawn("opener",
@@ -547,7 +541,7 @@ TEST_CASE("a gate loses its last handle while a child of it is published [5.8]")
     every_schedule(
         {},
         [](World& world, auto scene) {
-            const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+            const auto gate = std::make_shared<std::optional<Gate>>();
             gate->emplace(scene->broker->gate(1));
             const MessageId id = (*gate)->id();
             const auto child = std::make_shared<std::optional<MessageId>>();
@@ -567,7 +561,7 @@ TEST_CASE("two count a gate down at once, and who waits for it is told [5.8]") {
     every_schedule(
         {},
         [](World& world, auto scene) {
-            const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+            const auto gate = std::make_shared<std::optional<Gate>>();
             gate->emplace(scene->broker->gate(2));
             const auto latch = std::make_shared<std::optional<Broker::Latch>>();
             latch->emplace(scene->broker->latch((*gate)->id()));
@@ -818,7 +812,7 @@ TEST_CASE("a gate changes before the close of its broker, or not at all [7.5]") 
         every_schedule(
             {},
             [=](World& world, auto scene) {
-                const auto gate = std::make_shared<std::optional<Broker::Gate>>();
+                const auto gate = std::make_shared<std::optional<Gate>>();
                 gate->emplace(scene->broker->gate());
                 const MessageId id = (*gate)->id();
                 world.spawn("owner", [=] {

@@ -20,20 +20,8 @@
 // but what is retained.
 namespace scenes {
 
-using latchbox::MessageId;
-using latchbox::MessageState;
-using latchbox::OnParentFailure;
-using latchbox::PublishOptions;
-using latchbox::Result;
-using latchbox::SubscriptionOptions;
-using latchbox::TopicOptions;
 using latchbox::Unrouted;
-using Consumer = latchbox::Consumer<Parcel, Simulated>;
-using Topic = latchbox::Topic<Parcel, Simulated>;
-using Subscription = latchbox::Subscription<Parcel, Simulated>;
 using Body = std::shared_ptr<const Parcel>;
-
-inline constexpr auto for_ever = Duration::never();
 
 // What the fibers of one run share besides the scene: up to two subjects, and up to four
 // subscriptions in the order in which they were made. A fiber writes only what is its own.

@@ -16,8 +16,6 @@ using namespace scenes;
 
 namespace {
 
-using Transaction = latchbox::Transaction<Parcel, Simulated>;
-
 // Acks what is held at `place`, and publishes.
 Transaction moving(Ledger& s, std::size_t place, const Queue& to, int number,
                    const PublishOptions& options = {}) {
