@@ -23,14 +23,13 @@ tests_of() {
         done
 }
 promises() {
-    sed -n '/INCLUDE REGEX "\/(between_locks/,/_test/p' tests/CMakeLists.txt |
-        tr -d '\\\n' | sed 's/.*"\/(\(.*\))_test.*/\1/' | tr '|' '\n' |
+    sed -n 's/^\([a-z_]*\)\( memory\)\{0,1\}$/\1/p' tests/promises.txt |
         grep -Ev '^(message_kinds.*|settling|publishing)$' | sed 's/$/_test.cpp/'
 }
 
 compile() {
-    # shellcheck disable=SC2046  # names of files without blanks
-    sh tools/unity.sh $("$2" "${3:-}" | sort -u) >"$work/$1.cpp"
+    cmake -DOUTPUT="$work/$1.cpp" "-DFILES=$("$2" "${3:-}" | sort -u | paste -sd ';')" \
+        -P tests/together.cmake
     clang++-19 "${flags[@]}" -c "$work/$1.cpp" -o "$work/$1.o"
 }
 compile promises promises 2>/dev/null &

@@ -22,8 +22,7 @@ done)
 flags=(-std=c++20 -O0 -g -gcolumn-info -fno-pie -Iinclude -Itests -I. -w
     -D_GLIBCXX_ASSERTIONS
     "-DLATCHBOX_SOURCE_DIR=\"$root\"")
-# shellcheck disable=SC2086  # names of files without blanks
-sh tools/unity.sh $tests >"$work/tests.cpp"
+cmake -DOUTPUT="$work/tests.cpp" "-DFILES=$(echo "$tests" | paste -sd ';')" -P tests/together.cmake
 clang++-19 "${flags[@]}" -c "$work/tests.cpp" -o "$work/tests.o"
 clang++-19 "${flags[@]}" -no-pie "$work/tests.o" tests/mutation/flipper.cpp \
     tests/support/failing_new.cpp -pthread -o "$work/flipper"
