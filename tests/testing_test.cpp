@@ -3,6 +3,7 @@
 #include "latchbox/testing.hpp"
 
 #include <memory>
+#include <stdexcept>
 
 #include <doctest/doctest.h>
 
@@ -31,6 +32,16 @@ TEST_CASE("one include is enough to run a broker under every schedule") {
     CHECK_MESSAGE(report.passed(), report.text());
     CHECK(report.complete);
     CHECK(report.schedules > 1);
+}
+
+TEST_CASE("a broker on a simulated platform is refused without a clock") {
+    using Broker = latchbox::Broker<int, Simulated>;
+    const char* const sentence =
+        "latchbox: BrokerOptions.clock is needed: the platform has no time";
+    CHECK_THROWS_WITH_AS(Broker{}, sentence, std::invalid_argument);
+    CHECK_THROWS_WITH_AS(Broker{{.tag = "shop"}}, sentence, std::invalid_argument);
+    latchbox::BasicManualClock<Simulated> clock;
+    CHECK_NOTHROW(Broker{{.clock = &clock}});
 }
 
 TEST_CASE("the environment can ask for one run, and is told if that passes") {

@@ -46,6 +46,7 @@ struct Threads {
         __asm__ __volatile__("isb");
 #endif
     }
+    static constexpr bool needs_clock = false;
 
     class LATCHBOX_CAPABILITY Mutex {
     public:
@@ -109,6 +110,7 @@ struct Threads {
 struct SingleThread {
     static constexpr bool can_wait = false;
     static constexpr bool looks = false;
+    static constexpr bool needs_clock = false;
 
     class LATCHBOX_CAPABILITY Mutex {
     public:

@@ -19,10 +19,13 @@ inline namespace v0 {
 namespace testing {
 
 /// The platform whose threads are the fibers of a `World`, as `Threads` is that of the
-/// standard library. Outside of fibers its calls do what they do where there is but one thread.
+/// standard library. Outside of fibers its calls do what they do where there is but one thread. The
+/// time of the machine is no part of what is simulated: a broker needs a clock, as
+/// `BasicManualClock<Simulated>`.
 struct Simulated {
     static constexpr bool can_wait = true;
     static constexpr bool looks = false;
+    static constexpr bool needs_clock = true;
 
     class LATCHBOX_CAPABILITY Mutex : private MutexObject {
     public:
