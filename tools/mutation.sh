@@ -19,7 +19,7 @@ tests=$(for header in $headers; do
     test=$(basename "$header" .hpp)_test.cpp
     if [ -f "tests/$test" ]; then echo "$test"; fi
 done)
-flags=(-std=c++20 -O0 -g -gcolumn-info -fno-pie -Iinclude -Itests -I. -w
+flags=(-std=c++20 -O0 -g1 -gcolumn-info -fno-pie -Iinclude -Itests -I. -w
     -D_GLIBCXX_ASSERTIONS
     "-DLATCHBOX_SOURCE_DIR=\"$root\"")
 cmake -DOUTPUT="$work/tests.cpp" "-DFILES=$(echo "$tests" | paste -sd ';')" -P tests/together.cmake
