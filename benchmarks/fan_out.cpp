@@ -9,8 +9,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,16 +16,14 @@
 #include "latchbox/latchbox.hpp"
 
 #include "bench.hpp"
+#include "contestants.hpp"
 
 namespace {
 
-constexpr std::size_t batch_size = 64;
-
-template <std::size_t size> struct Message {
-    std::uint64_t number = 0;
-    std::array<std::byte, size - sizeof(std::uint64_t)> payload = {};
-};
-template <> struct Message<sizeof(std::uint64_t)> { std::uint64_t number = 0; };
+using bench::batch_size;
+using bench::Message;
+using bench::Options;
+using bench::Table;
 
 // A queue, or a topic and its subscriptions: `targets` take what is published to `source`.
 template <class Msg, class Source, class Target> struct Way {
@@ -71,9 +67,9 @@ template <class Msg, class Source, class Target> struct Way {
     }
     // Messages are numbered from 0, and each target took each of them once.
     void check_sum(std::uint64_t sum, std::uint64_t messages) const {
-        if (sum == messages * (messages - 1) / 2 * targets.size()) { return; }
-        std::fprintf(stderr, "deliveries were lost, or taken twice\n");
-        std::exit(1);
+        if (sum != messages * (messages - 1) / 2 * targets.size()) {
+            bench::fail("deliveries were lost, or taken twice");
+        }
     }
 
     Source source;
@@ -98,54 +94,62 @@ template <class Msg> struct FanOut {
     Way<Msg, latchbox::Topic<Msg>, latchbox::Subscription<Msg>> way{broker.topic("bench"), {}};
 };
 
-std::string subscriptions(std::size_t count) {
-    return "topic, " + std::to_string(count) + " subscription" + (count == 1 ? "" : "s");
-}
-
 template <class Contestant>
-void enter(bench::Table& table, std::size_t deliveries, const std::string& name,
-           std::shared_ptr<Contestant> contestant) {
-    table.add(name, "singly", [=] { return contestant->way.one_by_one(deliveries); });
-    table.add(name, "in batches", [=] { return contestant->way.in_batches(deliveries); });
+void enter(Table& table, std::size_t deliveries, const std::string& name,
+           const std::string& workload, std::shared_ptr<Contestant> contestant) {
+    table.add(name + ", singly", workload, [=] { return contestant->way.one_by_one(deliveries); });
+    table.add(name + ", in batches", workload,
+              [=] { return contestant->way.in_batches(deliveries); });
 }
 
 // A queue, and a topic with ten subscriptions, for messages of `size` bytes.
-template <std::size_t size> void enter_size(bench::Table& table, std::size_t deliveries) {
+template <std::size_t size>
+void enter_size(Table& table, std::size_t deliveries, const std::string& workload) {
     using Msg = Message<size>;
     static_assert(sizeof(Msg) == size);
-    const std::string name =
-        size < 1'024 ? std::to_string(size) + " B" : std::to_string(size / 1'024) + " KiB";
     const std::size_t share = (std::min)(deliveries, (std::size_t{1} << 28) / size);
-    enter(table, share, name + ", queue", std::make_shared<Plain<Msg>>());
-    enter(table, share, name + ", 10 subscriptions", std::make_shared<FanOut<Msg>>(10));
+    enter(table, share, "10 subscriptions", workload, std::make_shared<FanOut<Msg>>(10));
+    enter(table, share, "a queue", workload, std::make_shared<Plain<Msg>>());
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     using Msg = Message<16>;
-    const bench::Options options = bench::Options::parse(argc, argv);
+    const Options options = Options::parse(argc, argv);
     const std::size_t deliveries = options.messages(1'000'000);
-    const std::string queue = "queue (B1)";
 
-    bench::Table table{options, {"singly", "in batches"}};
-    enter(table, deliveries, queue, std::make_shared<Plain<Msg>>());
-    for (const std::size_t count : std::array<std::size_t, 6>{1, 2, 10, 100, 1'000, 10'000}) {
-        enter(table, deliveries, subscriptions(count), std::make_shared<FanOut<Msg>>(count));
+    const std::array<std::size_t, 6> counts{1, 2, 10, 100, 1'000, 10'000};
+    std::vector<std::string> workloads;
+    for (const std::size_t count : counts) { workloads.push_back(bench::with_commas(count)); }
+    Table table{options, "fan-out: publish once, fetch and ack at every subscription", workloads,
+                "ns per delivery"};
+    const auto plain = std::make_shared<Plain<Msg>>();
+    for (const std::size_t count : counts) {
+        const std::string workload = bench::with_commas(count);
+        enter(table, deliveries, "a topic", workload, std::make_shared<FanOut<Msg>>(count));
+        enter(table, deliveries, "a queue", workload, plain);
     }
-    enter_size<8>(table, deliveries);
-    enter_size<64>(table, deliveries);
-    enter_size<512>(table, deliveries);
-    enter_size<4'096>(table, deliveries);
-    enter_size<65'536>(table, deliveries);
     table.run();
+    table.plot("subscriptions", "subscriptions (a queue: one consumer)");
 
-    using Wants = bench::Budgets::Wants;
-    bench::Budgets budgets;
-    const bench::Figure* const b1 = table.figure(queue, "singly");
-    const std::string ten = subscriptions(10);
-    budgets.show("B6", "10 subscriptions, per delivery / B1", table.figure(ten, "singly"), b1,
-                 Wants::at_most, 1.0, 0.5);
-    budgets.show("B6", "10 subscriptions, batches of 64, per delivery / B1",
-                 table.figure(ten, "in batches"), b1, Wants::at_most, 1.0, 0.5);
+    Table sizes{options,
+                "fan-out by the size of the message",
+                {"8 B", "64 B", "512 B", "4 KiB", "64 KiB"},
+                "ns per delivery"};
+    enter_size<8>(sizes, deliveries, "8 B");
+    enter_size<64>(sizes, deliveries, "64 B");
+    enter_size<512>(sizes, deliveries, "512 B");
+    enter_size<4'096>(sizes, deliveries, "4 KiB");
+    enter_size<65'536>(sizes, deliveries, "64 KiB");
+    sizes.run();
+    sizes.plot("fan_out_sizes", "size of a message");
+
+    bench::Budgets budgets{options};
+    for (const char* const way : {"singly", "in batches"}) {
+        budgets.show("B6", std::string{"10 subscriptions, "} + way + ", per delivery / B1",
+                     table.figure(std::string{"a topic, "} + way, "10"),
+                     table.figure("a queue, singly", "10"), bench::Budgets::Wants::at_most, 1.0,
+                     0.5);
+    }
 }

@@ -3,10 +3,12 @@
 //
 // What it costs to release those who wait for parents, per edge: a fan (one parent acked, all its
 // children go), a chain and a layered graph (the first fail, and all behind them with them); beside
-// publish, fetch and ack of a message that waits for nobody. And whether others notice: the longest
-// pause of a thread that delivers from another queue meanwhile.
+// publish, fetch and ack of a message that waits for nobody. Then what a child costs by the number
+// of its parents. And whether others notice: the longest pause of a thread that delivers from
+// another queue meanwhile.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -71,11 +73,36 @@ void build_layers(Graph& graph, std::size_t edges) {
     }
 }
 
+// Small graphs again and again, until there were `at_least` edges.
 template <class Build, class Release>
-double released(std::size_t edges, Build&& build, Release&& release) {
-    Graph graph;
-    build(graph, edges);
-    return bench::time_per_message(edges, [&] { release(*graph.first); });
+double released(std::size_t edges, std::size_t at_least, Build&& build, Release&& release) {
+    const std::size_t graphs = (std::max)(at_least / edges, std::size_t{1});
+    double taken = 0;
+    for (std::size_t i = 0; i < graphs; ++i) {
+        Graph graph;
+        build(graph, edges);
+        taken += bench::time_per_message(edges, [&] { release(*graph.first); });
+    }
+    return taken / static_cast<double>(graphs);
+}
+
+// From the publish of so many parents and their child to the acks of all, per message.
+double family(Queue& queue, std::size_t parents, std::size_t messages) {
+    const std::size_t families = (std::max)(messages / (parents + 1), std::size_t{1});
+    latchbox::PublishOptions options;
+    std::uint64_t acked = 0;
+    const double taken = bench::time_per_message(families * (parents + 1), [&] {
+        for (std::size_t i = 0; i < families; ++i) {
+            options.parents.clear();
+            for (std::size_t p = 0; p < parents; ++p) {
+                options.parents.push_back(queue.publish(Message{}).value());
+            }
+            queue.publish(Message{}, options).value();
+            while (auto delivery = queue.try_fetch()) { acked += delivery->ack() ? 1U : 0U; }
+        }
+    });
+    if (acked != families * (parents + 1)) { bench::fail("a child was not let go"); }
+    return taken;
 }
 
 double plain(std::size_t messages) {
@@ -91,7 +118,8 @@ double plain(std::size_t messages) {
 
 // The longest that one publish, fetch and ack on a queue of its own takes while `release` runs.
 template <class Build, class Release>
-void show_pause(const char* name, std::size_t edges, Build&& build, Release&& release) {
+void measure_pause(bench::Table& table, const char* name, std::size_t edges, Build&& build,
+                   Release&& release) {
     using Clock = std::chrono::steady_clock;
     Graph graph;
     build(graph, edges);
@@ -117,37 +145,67 @@ void show_pause(const char* name, std::size_t edges, Build&& build, Release&& re
     const std::chrono::duration<double, std::milli> all = Clock::now() - start;
     done.store(true, std::memory_order_release);
     bystander.join();
-    std::printf(
-        "%-8s %9zu edges in %8.1f ms; meanwhile %8llu delivered from another queue, the "
-        "longest pause %8.1f us\n",
-        name, edges, all.count(), static_cast<unsigned long long>(delivered), longest);
+    table.set(name, "edges", static_cast<double>(edges));
+    table.set(name, "all, ms", all.count());
+    table.set(name, "other messages", static_cast<double>(delivered));
+    table.set(name, "longest pause, us", longest);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
     const bench::Options options = bench::Options::parse(argc, argv);
-    const std::size_t edges = options.messages(1'000'000);
+    const std::size_t most = options.messages(1'000'000);
     const auto ack = [](auto& delivery) { delivery.ack(); };
     const auto reject = [](auto& delivery) { delivery.reject("for all of them"); };
 
-    bench::Table table{options, {"per edge"}};
-    table.add("waits for nobody (B1)", "per edge", [&] { return plain(edges); });
-    table.add("fan, let go", "per edge", [&] { return released(edges, build_fan, ack); });
-    table.add("fan, dies", "per edge", [&] { return released(edges, build_fan, reject); });
-    table.add("chain, dies", "per edge", [&] { return released(edges, build_chain, reject); });
-    table.add("layers, die", "per edge", [&] { return released(edges, build_layers, reject); });
+    std::vector<std::string> workloads;
+    for (std::size_t edges = 1'000; edges <= most; edges *= 10) {
+        workloads.push_back(bench::with_commas(edges));
+    }
+    bench::Table table{options, "parents: to release who waits", workloads, "ns per edge"};
+    const std::string nobody = "waits for nobody (B1)";
+    for (std::size_t edges = 1'000; edges <= most; edges *= 10) {
+        const std::string workload = bench::with_commas(edges);
+        const std::size_t least = most / 10;
+        table.add("fan, let go", workload, [=] { return released(edges, least, build_fan, ack); });
+        table.add("fan, dies", workload, [=] { return released(edges, least, build_fan, reject); });
+        table.add("chain, dies", workload,
+                  [=] { return released(edges, least, build_chain, reject); });
+        table.add("layers, die", workload,
+                  [=] { return released(edges, least, build_layers, reject); });
+        table.add(nobody, workload, [=] { return plain(least); });
+    }
     table.run();
-
-    bench::Budgets budgets;
+    table.plot("parents", "edges of the graph");
+    bench::Budgets budgets{options};
     for (const char* const graph : {"fan, let go", "fan, dies", "chain, dies", "layers, die"}) {
         budgets.show("B10", std::string{graph} + ", per edge / a message that waits for nobody",
-                     table.figure(graph, "per edge"),
-                     table.figure("waits for nobody (B1)", "per edge"),
+                     table.figure(graph, workloads.back()), table.figure(nobody, workloads.back()),
                      bench::Budgets::Wants::at_most, 4.0, 2.0);
     }
     std::printf("\n");
-    show_pause("fan", edges, build_fan, ack);
-    show_pause("chain", edges, build_chain, reject);
-    show_pause("layers", edges, build_layers, reject);
+
+    constexpr std::array<std::size_t, 5> counts{0, 1, 10, 100, 1'000};
+    workloads.clear();
+    for (const std::size_t count : counts) { workloads.push_back(bench::with_commas(count)); }
+    bench::Table families{options, "a child and its parents, from publish to ack", workloads};
+    Broker broker;
+    Queue queue = broker.queue("family");
+    for (const std::size_t count : counts) {
+        families.add("parents and child", bench::with_commas(count),
+                     [&, count] { return family(queue, count, most / 4); });
+    }
+    families.run();
+    families.plot("families", "parents of one message");
+
+    bench::Table pauses{options,
+                        "another queue meanwhile",
+                        {"edges", "all, ms", "other messages", "longest pause, us"},
+                        "as the column says, once"};
+    std::fprintf(stderr, "another queue meanwhile\n");
+    measure_pause(pauses, "fan", most, build_fan, ack);
+    measure_pause(pauses, "chain", most, build_chain, reject);
+    measure_pause(pauses, "layers", most, build_layers, reject);
+    pauses.show();
 }

@@ -156,7 +156,9 @@ int main(int argc, char** argv) {
     const std::string many = "100,000 patterns";
 
     bench::Table table{options,
-                       {kept, found, "subscribe", "unsubscribe", "first to last", "last to first"}};
+                       "a publish that matches 3 patterns of many",
+                       {kept, found, "subscribe", "unsubscribe", "first to last", "last to first"},
+                       "ns per call"};
     enter(table, options, few, 10);
     enter(table, options, many, 100'000);
     for (const std::size_t count : std::vector<std::size_t>{100, 10'000}) {
@@ -166,7 +168,7 @@ int main(int argc, char** argv) {
     }
     table.run();
 
-    bench::Budgets budgets;
+    bench::Budgets budgets{options};
     for (const char* const way : {kept, found}) {
         for (const char* const which : {"", ", in turn"}) {
             const std::string what = std::string{way} + which + ": 100,000 patterns / 10";

@@ -168,10 +168,7 @@ double to_and_fro(Contestant& contestant, std::size_t rounds, Cores cores) {
         }
     });
     other.join();
-    if (number != rounds) {
-        std::fprintf(stderr, "a contestant lost a message or delivered one twice\n");
-        std::exit(1);
-    }
+    if (number != rounds) { bench::fail("a contestant lost a message or delivered one twice"); }
     return taken;
 }
 
@@ -183,7 +180,7 @@ constexpr struct {
 template <class Contestant>
 void enter(bench::Table& table, const bench::Options& options, const std::string& name) {
     const auto contestant = std::make_shared<Contestant>();
-    const std::size_t rounds = options.messages(40'000);
+    const std::size_t rounds = options.messages(10'000);
     for (const auto& place : places) {
         if (!Pinned::can(place.cores)) { continue; }
         table.add(name, place.name, [=] { return to_and_fro(*contestant, rounds, place.cores); });
@@ -194,8 +191,9 @@ void enter(bench::Table& table, const bench::Options& options, const std::string
 
 int main(int argc, char** argv) {
     const bench::Options options = bench::Options::parse(argc, argv);
-    bench::Table table{options, {"any core", "one core", "two cores"}};
-    const std::string steady = "latchbox, steady clock";
+    bench::Table table{
+        options, "ping-pong: to wake the other thread", {"any core", "one core", "two cores"}};
+    const std::string steady = "latchbox";
     const std::string coarse = "latchbox, coarse clock";
     const std::string bare = "mutex + condition variable";
 
@@ -205,9 +203,9 @@ int main(int argc, char** argv) {
     enter<Deque>(table, options, "the same with a deque");
     table.run();
 
-    bench::Budgets budgets;
+    bench::Budgets budgets{options};
     for (const auto& place : places) {
-        budgets.show("B7", std::string{place.name} + ": steady clock / " + bare,
+        budgets.show("B7", std::string{place.name} + ": latchbox / " + bare,
                      table.figure(steady, place.name), table.figure(bare, place.name),
                      bench::Budgets::Wants::at_most, 1.2, 1.0);
     }

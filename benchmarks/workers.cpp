@@ -59,10 +59,7 @@ public:
         spin(turns_);
         const std::uint64_t before = sum_.fetch_add(message.number, std::memory_order_relaxed);
         if (before + message.number == expected_) { done_.release(); }
-        if (before + message.number > expected_) {
-            std::fprintf(stderr, "a message was handled twice\n");
-            std::exit(1);
-        }
+        if (before + message.number > expected_) { bench::fail("a message was handled twice"); }
     }
     void wait_for_all() { done_.acquire(); }
 
@@ -199,18 +196,9 @@ template <class HandOn> double handed_on(std::size_t messages, HandOn&& hand_on)
         }
     });
     if (queues[0].size() + queues[1].size() != 2 * held) {
-        std::fprintf(stderr, "a message was lost or doubled on its way\n");
-        std::exit(1);
+        bench::fail("a message was lost or doubled on its way");
     }
     return taken;
-}
-
-void show_ratio(const bench::Table& table, const std::string& workload, const std::string& dividend,
-                const std::string& divisor) {
-    const bench::Figure* const above = table.figure(dividend, workload);
-    const bench::Figure* const below = table.figure(divisor, workload);
-    std::printf("    ratio of medians, %-14s %s / %s: %.2f\n", workload.c_str(), dividend.c_str(),
-                divisor.c_str(), above->median() / below->median());
 }
 
 }  // namespace
@@ -230,7 +218,8 @@ int main(int argc, char** argv) {
             workloads.push_back({names.back(), length, threads, options.messages(full)});
         }
     }
-    bench::Table table{options, names};
+    bench::Table table{options, "workers: until all is handled", names};
+    bench::Budgets ratios{options};
     for (const Workload& load : workloads) {
         table.add(workers, load.name, [=] { return handled<Workers<1>>(load, microsecond); });
         table.add("Workers, batches of 16", load.name,
@@ -240,16 +229,15 @@ int main(int argc, char** argv) {
         table.add(by_hand, load.name, [=] { return handled<ByHand>(load, microsecond); });
     }
     table.run();
-    for (const std::string& name : names) { show_ratio(table, name, workers, by_hand); }
-    std::printf("\n");
+    for (const std::string& name : names) {
+        ratios.tell(name + ": Workers / a pool by hand", table.figure(workers, name),
+                    table.figure(by_hand, name));
+    }
 
-    // The CSV is of the table above.
     const std::string both = "publish, then ack";
     const std::string column = "to hand on";
     const std::size_t messages = options.messages(1'000'000);
-    bench::Options shown = options;
-    shown.csv.clear();
-    bench::Table hand_on{shown, {column}};
+    bench::Table hand_on{options, "to hand a message on", {column}};
     hand_on.add(both, column, [messages] {
         return handed_on(messages, [](Delivery&& delivery, const Queue& to, auto&) {
             to.publish(delivery.body()).value();
@@ -275,7 +263,9 @@ int main(int argc, char** argv) {
         });
     });
     hand_on.run();
+    bench::Budgets more{options};
     for (const char* const way : {"ack_and_publish", "forward", "a transaction"}) {
-        show_ratio(hand_on, column, way, both);
+        more.tell(std::string{way} + " / " + both, hand_on.figure(way, column),
+                  hand_on.figure(both, column));
     }
 }
