@@ -29,12 +29,10 @@ namespace bench {
 struct Options {
     bool quick = false;  // a tenth of the messages: to see that it runs
     std::size_t repetitions = 7;
-    std::string program = {};
     std::filesystem::path results = {};
 
     static Options parse(int argc, char** argv) {
         Options options;
-        options.program = std::filesystem::path{argv[0]}.stem().string();
         for (int i = 1; i < argc; ++i) {
             if (std::strcmp(argv[i], "--quick") == 0) {
                 options.quick = true;
@@ -149,7 +147,7 @@ public:
     void show() const {
         options_.report("results.md", text(), machine());
         options_.add("results.csv", comma_separated(),
-                     "program,unit,contestant,workload,median,least,greatest,repetitions\n");
+                     "table,unit,contestant,workload,median,least,greatest,repetitions\n");
     }
     // Draws a curve for each row. The columns are steps along `axis`.
     void plot(const std::string& name, const std::string& axis) const {
@@ -250,8 +248,10 @@ private:
             for (const std::string& workload : workloads_) {
                 const Figure* const figure = this->figure(row, workload);
                 if (figure == nullptr) { continue; }
-                text += options_.program + ',' + unit_ + ",\"" + row + "\",\"" + workload + '"';
-                text += format(",%.6g,%.6g,%.6g,%zu\n", figure->median(), figure->runs.front(),
+                for (const std::string* each : {&title_, &unit_, &row, &workload}) {
+                    text += '"' + *each + "\",";
+                }
+                text += format("%.6g,%.6g,%.6g,%zu\n", figure->median(), figure->runs.front(),
                                figure->runs.back(), figure->runs.size());
             }
         }

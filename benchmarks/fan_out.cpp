@@ -135,11 +135,9 @@ int main(int argc, char** argv) {
 
     Table sizes{options,
                 "fan-out by the size of the message",
-                {"8 B", "64 B", "512 B", "4 KiB", "64 KiB"},
+                {"64 B", "4 KiB", "64 KiB"},
                 "ns per delivery"};
-    enter_size<8>(sizes, deliveries, "8 B");
     enter_size<64>(sizes, deliveries, "64 B");
-    enter_size<512>(sizes, deliveries, "512 B");
     enter_size<4'096>(sizes, deliveries, "4 KiB");
     enter_size<65'536>(sizes, deliveries, "64 KiB");
     sizes.run();

@@ -85,6 +85,8 @@ inline void Plot::write(std::ostream& out) const {
     const Range reach = range();
     out << "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " << width << ' ' << height
         << "\" font-family=\"sans-serif\" font-size=\"13\">\n"
+        << "<!-- SPDX-License-Identifier: MIT -->\n"
+        << "<!-- SPDX-FileCopyrightText: the latchbox authors -->\n"
         << "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n"
         << text(left, 25, "start", title + " (" + unit + ")")
         << text((left + right) / 2, height - 15, "middle", axis);

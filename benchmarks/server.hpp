@@ -2,12 +2,12 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -130,9 +130,12 @@ private:
         _exit(1);
     }
     // Until it accepts a connection; false if it has ended, or takes longer than 10 seconds.
-    [[nodiscard]] bool answers() const {
+    [[nodiscard]] bool answers() {
         for (int i = 0; i < 1'000; ++i) {
-            if (waitpid(process_, nullptr, WNOHANG) != 0) { return false; }
+            if (waitpid(process_, nullptr, WNOHANG) != 0) {
+                process_ = 0;
+                return false;
+            }
             const Socket socket;
             const sockaddr_in address = loopback(port_);
             if (connect(socket.number(), plain(address), sizeof address) == 0) { return true; }
@@ -140,9 +143,11 @@ private:
         }
         return false;
     }
-    void stop() const {
+    void stop() {
+        if (process_ <= 0) { return; }
         kill(process_, SIGKILL);  // nothing that it has is wanted
         waitpid(process_, nullptr, 0);
+        process_ = 0;
     }
 
     Folder folder_;
