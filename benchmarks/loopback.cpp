@@ -7,6 +7,7 @@
 // They do what latchbox does not: other processes reach them, and outlive those that crash.
 
 #include <algorithm>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -254,11 +255,15 @@ constexpr struct {
     std::size_t size;
 } batches[] = {{"one at a time", 1}, {"200 at a time", 200}};
 
+// Whoever is told to stop takes the servers and their folders along.
+volatile std::sig_atomic_t told_to_stop = 0;
+
 template <class Contestant>
 double run(Contestant& contestant, std::size_t messages, std::size_t batch) {
     std::uint64_t sum = 0;
     const double taken = bench::time_per_message(messages, [&] {
         for (std::uint64_t i = 0; i < messages; i += batch) {
+            if (told_to_stop != 0) { throw std::runtime_error{"stopped"}; }
             contestant.publish(i, batch);
             sum += contestant.take(batch);
         }
@@ -284,7 +289,13 @@ template <class Rival> void enter_server(Table& table, const Options& options) {
         bench::Server server;
         Rival client{server.port()};
     };
-    const auto running = std::make_shared<Running>(*program);
+    std::shared_ptr<Running> running;
+    try {
+        running = std::make_shared<Running>(*program);
+    } catch (const std::runtime_error& failure) {
+        std::fprintf(stderr, "%s: %s\n", Rival::name, failure.what());
+        return table.missing(Rival::name, "does not start");
+    }
     enter(table, options.messages(200'000), std::shared_ptr<Rival>{running, &running->client});
 }
 
@@ -307,6 +318,10 @@ void measure(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        std::signal(signal, [](int) { told_to_stop = 1; });
+    }
+    std::signal(SIGPIPE, SIG_IGN);
     try {
         measure(Options::parse(argc, argv));
     } catch (const std::exception& failure) {
