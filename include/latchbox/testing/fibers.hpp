@@ -101,6 +101,14 @@ latchbox_testing_switch:
 #endif
 #endif
 
+#if defined(_LIBCPP_VERSION)
+// libc++abi has it, and declares it only to itself.
+namespace __cxxabiv1 {
+struct __cxa_eh_globals;
+extern "C" __cxa_eh_globals* __cxa_get_globals();
+}  // namespace __cxxabiv1
+#endif
+
 namespace latchbox {
 inline namespace v0 {
 namespace testing {
