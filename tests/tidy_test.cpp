@@ -11,7 +11,6 @@
 
 #include <doctest/doctest.h>
 
-#include "latchbox/version.hpp"
 #include "support/source_tree.hpp"
 
 // How the project is written, as far as a machine can judge it. A rule that proves wrong is
@@ -416,14 +415,6 @@ TEST_CASE("the README stays under 150 lines") {
     const auto lines = support::lines_of(readme).size();
     CHECK(lines > 0);
     CHECK(lines < 150);
-}
-
-TEST_CASE("the build files that repeat the version agree with the header") {
-    const std::string version = std::to_string(LATCHBOX_VERSION_MAJOR) + '.' +
-                                std::to_string(LATCHBOX_VERSION_MINOR) + '.' +
-                                std::to_string(LATCHBOX_VERSION_PATCH);
-    const std::string meson = support::read_project_file("meson.build");
-    CHECK(meson.find("version: '" + version + "'") != std::string::npos);
 }
 
 TEST_CASE("each rule of tidiness finds what breaks it") {
