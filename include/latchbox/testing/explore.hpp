@@ -11,7 +11,11 @@
 #include <string>
 #include <utility>
 
+#if defined(_WIN32)
+#include <cstdio>
+#else
 #include <unistd.h>
+#endif
 
 #include "latchbox/testing/choices.hpp"
 #include "latchbox/testing/depth_first.hpp"
@@ -228,11 +232,16 @@ private:
     public:
         explicit TraceAtDeath(Explorer& explorer) noexcept {
             dying_ = &explorer;
+#if defined(_WIN32)
+            abort_before_ = std::signal(SIGABRT, &say_trace);
+            fault_before_ = std::signal(SIGSEGV, &say_trace);
+#else
             struct sigaction action {};
             action.sa_handler = &say_trace;
             action.sa_flags = SA_ONSTACK;
             sigaction(SIGABRT, &action, &abort_before_);
             sigaction(SIGSEGV, &action, &fault_before_);
+#endif
 #if LATCHBOX_TESTING_ASAN
             __sanitizer_set_death_callback(&say_trace_only);
 #endif
@@ -241,29 +250,45 @@ private:
 #if LATCHBOX_TESTING_ASAN
             __sanitizer_set_death_callback(nullptr);
 #endif
-            sigaction(SIGABRT, &abort_before_, nullptr);
-            sigaction(SIGSEGV, &fault_before_, nullptr);
+            restore();
             dying_ = nullptr;
         }
         TraceAtDeath(const TraceAtDeath&) = delete;
         TraceAtDeath& operator=(const TraceAtDeath&) = delete;
 
     private:
+        static void restore() noexcept {
+#if defined(_WIN32)
+            std::signal(SIGABRT, abort_before_);
+            std::signal(SIGSEGV, fault_before_);
+#else
+            sigaction(SIGABRT, &abort_before_, nullptr);
+            sigaction(SIGSEGV, &fault_before_, nullptr);
+#endif
+        }
         static void say_trace_only() {
             const std::string line =
                 "LATCHBOX_TRACE=" + to_string(dying_->choices_->trace()) + "\n";
+#if defined(_WIN32)
+            std::fwrite(line.data(), 1, line.size(), stderr);
+#else
             static_cast<void>(!write(STDERR_FILENO, line.data(), line.size()));
+#endif
         }
         static void say_trace(int signal) {
-            sigaction(SIGABRT, &abort_before_, nullptr);
-            sigaction(SIGSEGV, &fault_before_, nullptr);
+            restore();
             say_trace_only();
             raise(signal);
         }
 
         inline static Explorer* dying_ = nullptr;
+#if defined(_WIN32)
+        inline static void (*abort_before_)(int) = SIG_DFL;
+        inline static void (*fault_before_)(int) = SIG_DFL;
+#else
         inline static struct sigaction abort_before_ {};
         inline static struct sigaction fault_before_ {};
+#endif
     };
 
     World world_;

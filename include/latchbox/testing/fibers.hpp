@@ -7,10 +7,23 @@
 #include <cstdint>
 #include <cstring>
 
+#include "latchbox/detail/ensure.hpp"
+
+#if defined(_WIN32)
+#define LATCHBOX_TESTING_OWN_SWITCH 0
+#define LATCHBOX_TESTING_ASAN 0
+// Of the system, which has fibers itself; its own header would bring a thousand macros.
+extern "C" {
+__declspec(dllimport) void* __stdcall ConvertThreadToFiber(void* argument);
+__declspec(dllimport) int __stdcall ConvertFiberToThread();
+__declspec(dllimport) void* __stdcall CreateFiber(std::size_t stack, void(__stdcall* entry)(void*),
+                                                  void* argument);
+__declspec(dllimport) void __stdcall SwitchToFiber(void* fiber);
+__declspec(dllimport) void __stdcall DeleteFiber(void* fiber);
+}
+#else
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "latchbox/detail/ensure.hpp"
 
 #if defined(__ELF__) && (defined(__x86_64__) || defined(__aarch64__)) && !defined(__ILP32__)
 #define LATCHBOX_TESTING_OWN_SWITCH 1
@@ -32,6 +45,7 @@
 #if LATCHBOX_TESTING_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#endif
 #endif
 
 // Several stacks in one thread, and the way from one to another. Switching only: who may run is
@@ -113,6 +127,20 @@ namespace latchbox {
 inline namespace v0 {
 namespace testing {
 
+// What the runtime library keeps for each thread, but would have to keep for each fiber: a
+// fiber left inside a `catch` would else have another's exception rethrown.
+struct CaughtExceptions {
+    void* caught = nullptr;
+    unsigned int uncaught = 0;
+
+    // Takes those of the thread, and leaves it the others.
+    void exchange(const CaughtExceptions& others) noexcept {
+        auto* const of_thread = reinterpret_cast<CaughtExceptions*>(abi::__cxa_get_globals());
+        *this = *of_thread;
+        *of_thread = others;
+    }
+};
+
 /// A flow of control with a stack of its own, or the one of the thread itself.
 class Fiber {
 public:
@@ -120,6 +148,46 @@ public:
     using Entry = void (*)();
 
     struct OfTheThread {};
+#if defined(_WIN32)
+    explicit Fiber(OfTheThread) noexcept : of_thread_{true} {}
+
+    Fiber() noexcept = default;
+    ~Fiber() {
+        if (fiber_ != nullptr) { DeleteFiber(fiber_); }
+    }
+    Fiber(const Fiber&) = delete;
+    Fiber& operator=(const Fiber&) = delete;
+
+    void prepare(Entry entry) noexcept {
+        exceptions_ = {};
+        entry_ = entry;
+        if (fiber_ != nullptr) { DeleteFiber(fiber_); }
+        fiber_ = CreateFiber(stack_size, &begin, this);
+        detail::ensure(fiber_ != nullptr, "no memory for the stack of a fiber");
+    }
+    static void switch_between(Fiber& from, Fiber& to, bool = false) noexcept {
+        from.exceptions_.exchange(to.exceptions_);
+        if (from.of_thread_) {  // a fiber itself as long as others run
+            from.fiber_ = ConvertThreadToFiber(nullptr);
+            detail::ensure(from.fiber_ != nullptr, "the thread is a fiber of somebody else");
+        }
+        SwitchToFiber(to.fiber_);
+        if (from.of_thread_) {
+            ConvertFiberToThread();
+            from.fiber_ = nullptr;
+        }
+    }
+
+    static constexpr std::size_t stack_size = 64U * 1024U;
+
+private:
+    static void __stdcall begin(void* self) { static_cast<Fiber*>(self)->entry_(); }
+
+    void* fiber_ = nullptr;
+    Entry entry_ = nullptr;
+    bool of_thread_ = false;
+    CaughtExceptions exceptions_{};
+#else
     /// The flow that is there already: switched from first, and back to last.
     explicit Fiber(OfTheThread) noexcept {}
 
@@ -173,9 +241,7 @@ public:
     /// From the running fiber to another; returns when somebody switches back. If `for_good`,
     /// nobody will.
     static void switch_between(Fiber& from, Fiber& to, bool for_good = false) noexcept {
-        Exceptions* const exceptions = current_exceptions();
-        from.exceptions_ = *exceptions;
-        *exceptions = to.exceptions_;
+        from.exceptions_.exchange(to.exceptions_);
         came_from_ = &from;
         going_to_ = &to;
 #if LATCHBOX_TESTING_ASAN
@@ -192,23 +258,10 @@ public:
         arrived(from);
     }
 
-    [[nodiscard]] void* stack() const noexcept { return bottom_; }
-    [[nodiscard]] std::size_t size() const noexcept { return size_; }
-
     // The sanitizer surrounds everything on a stack with red zones.
     static constexpr std::size_t stack_size = (LATCHBOX_TESTING_ASAN != 0 ? 256U : 64U) * 1024U;
 
 private:
-    // What the runtime library keeps for each thread, but would have to keep for each fiber: a
-    // fiber left inside a `catch` would else have another's exception rethrown.
-    struct Exceptions {
-        void* caught = nullptr;
-        unsigned int uncaught = 0;
-    };
-    static Exceptions* current_exceptions() noexcept {
-        return reinterpret_cast<Exceptions*>(abi::__cxa_get_globals());
-    }
-
     static void begin() {
         arrived(*going_to_);
         going_to_->entry_();
@@ -233,7 +286,7 @@ private:
     void* bottom_ = nullptr;
     std::size_t size_ = 0;
     Entry entry_ = nullptr;
-    Exceptions exceptions_{};
+    CaughtExceptions exceptions_{};
 #if LATCHBOX_TESTING_OWN_SWITCH
     void* resume_ = nullptr;
 #else
@@ -241,6 +294,7 @@ private:
 #endif
 #if LATCHBOX_TESTING_ASAN
     void* fake_stack_ = nullptr;
+#endif
 #endif
 };
 
