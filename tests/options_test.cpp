@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 
 #include <doctest/doctest.h>
 
@@ -125,6 +126,24 @@ TEST_CASE("queue options differ if any field does") {
     CHECK(same != QueueOptions{.dead_capacity = 0});
     CHECK(same != QueueOptions{.dedup_window = 1s});
     CHECK(same != QueueOptions{.outcome_memory = 1});
+}
+
+TEST_CASE("choices are told as they are spelled [7.1]") {
+    using latchbox::OnParentFailure;
+    using latchbox::Unrouted;
+    const auto told = [](auto choice) { return std::string{to_string(choice)}; };
+    CHECK(told(Overflow::reject) == "reject");
+    CHECK(told(Overflow::block) == "block");
+    CHECK(told(Overflow::drop_oldest) == "drop_oldest");
+    CHECK(told(Overflow::drop_newest) == "drop_newest");
+    CHECK(told(static_cast<Overflow>(200)) == "unknown");
+    CHECK(told(Unrouted::discard) == "discard");
+    CHECK(told(Unrouted::reject) == "reject");
+    CHECK(told(static_cast<Unrouted>(200)) == "unknown");
+    CHECK(told(OnParentFailure::dead_letter) == "dead_letter");
+    CHECK(told(OnParentFailure::deliver) == "deliver");
+    CHECK(told(OnParentFailure::hold) == "hold");
+    CHECK(told(static_cast<OnParentFailure>(200)) == "unknown");
 }
 
 }  // namespace

@@ -43,6 +43,7 @@ const std::vector<Header> headers = {
     {1, "explanation.hpp"},
     {1, "options.hpp"},
     {1, "stats.hpp"},
+    {1, "text.hpp"},
     {1, "clock.hpp"},
     {2, "detail/reference.hpp"},
     {2, "detail/backoff.hpp"},

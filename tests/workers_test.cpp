@@ -3,6 +3,7 @@
 #include "latchbox/workers.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <stop_token>
@@ -170,6 +171,16 @@ TEST_CASE_FIXTURE(Handled, "what they did is told after their end, too [8]") {
         workers.stop();
         CHECK(workers.stats() == WorkersStats{.handled = 4, .failed = 1});
     }
+}
+
+TEST_CASE("choices and stats of workers are told in words") {
+    CHECK(std::string{to_string(OnLeaseLost::finish)} == "finish");
+    CHECK(std::string{to_string(OnLeaseLost::stop)} == "stop");
+    CHECK(std::string{to_string(static_cast<OnLeaseLost>(200))} == "unknown");
+    CHECK(to_string(WorkersStats{}) == "nothing so far");
+    CHECK(to_string(WorkersStats{.threads = 4, .running = 1, .handled = 9, .failed = 2, .lost = 3,
+                                 .longest = std::chrono::milliseconds{1500}}) ==
+          "threads 4, running 1, handled 9, failed 2, lost 3, longest 1.5 s");
 }
 
 }  // namespace

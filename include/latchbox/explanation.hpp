@@ -95,22 +95,13 @@ namespace detail {
     return text;
 }
 
-[[nodiscard]] inline const char* held_text(MessageState state) noexcept {
-    switch (state) {
-        case MessageState::blocked: return "blocked";
-        case MessageState::delayed: return "delayed";
-        case MessageState::ready: return "ready";
-        case MessageState::leased: return "leased";
-        default: return "dead";
-    }
-}
 // ": 3 copies are held, ready in "mail", leased in "audit"".
 [[nodiscard]] inline std::string copies_text(const Explanation& e) {
     std::string text = ": " + std::to_string(e.copies.size()) +
                        (e.copies.size() == 1 ? " copy is held" : " copies are held");
     for (std::size_t i = 0; i < e.copies.size() && i < 4; ++i) {
         const Explanation::Copy& copy = e.copies[i];
-        text.append(", ").append(held_text(copy.state)).append(" in \"");
+        text.append(", ").append(to_string(copy.state)).append(" in \"");
         text.append(copy.subscription).append("\"");
     }
     if (e.copies.size() > 4) { text += ", and others"; }

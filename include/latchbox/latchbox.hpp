@@ -24,6 +24,7 @@
 #include "latchbox/stats.hpp"
 #include "latchbox/subject.hpp"
 #include "latchbox/subscription.hpp"
+#include "latchbox/text.hpp"
 #include "latchbox/time.hpp"
 #include "latchbox/topic.hpp"
 #include "latchbox/transaction.hpp"

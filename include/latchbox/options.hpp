@@ -51,6 +51,17 @@ enum class Overflow : std::uint8_t {
     drop_newest,  ///< drop the new copy; for subscriptions only
 };
 
+/// As it is spelled: "drop_oldest".
+[[nodiscard]] constexpr const char* to_string(Overflow overflow) noexcept {
+    switch (overflow) {
+        case Overflow::reject: return "reject";
+        case Overflow::block: return "block";
+        case Overflow::drop_oldest: return "drop_oldest";
+        case Overflow::drop_newest: return "drop_newest";
+    }
+    return "unknown";
+}
+
 /// The pause between a `fail` and the next delivery: the n-th failure of a message waits
 /// `first * factor^(n-1)`, at most `limit`.
 struct Backoff {
@@ -134,6 +145,14 @@ enum class Unrouted : std::uint8_t {
     reject,   ///< refuses it: `no_subscriber`
 };
 
+[[nodiscard]] constexpr const char* to_string(Unrouted unrouted) noexcept {
+    switch (unrouted) {
+        case Unrouted::discard: return "discard";
+        case Unrouted::reject: return "reject";
+    }
+    return "unknown";
+}
+
 /// How one topic treats what is published to it. A topic that was given other options than the
 /// defaults keeps them as long as the broker lives.
 struct TopicOptions {
@@ -157,6 +176,15 @@ enum class OnParentFailure : std::uint8_t {
     deliver,      ///< it goes on as if that parent had completed
     hold,  ///< it waits on for a dead parent to be redriven; a failed one is as `dead_letter`
 };
+
+[[nodiscard]] constexpr const char* to_string(OnParentFailure choice) noexcept {
+    switch (choice) {
+        case OnParentFailure::dead_letter: return "dead_letter";
+        case OnParentFailure::deliver: return "deliver";
+        case OnParentFailure::hold: return "hold";
+    }
+    return "unknown";
+}
 
 /// How one message is published. `{}` is a message without wishes.
 struct PublishOptions {

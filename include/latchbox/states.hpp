@@ -38,6 +38,24 @@ constexpr bool is_final(LatchState state) noexcept {
 }
 }  // namespace detail
 
+/// In words: "never issued".
+[[nodiscard]] constexpr const char* to_string(MessageState state) noexcept {
+    switch (state) {
+        case MessageState::never_issued: return "never issued";
+        case MessageState::forgotten: return "forgotten";
+        case MessageState::blocked: return "blocked";
+        case MessageState::delayed: return "delayed";
+        case MessageState::ready: return "ready";
+        case MessageState::leased: return "leased";
+        case MessageState::dead: return "dead";
+        case MessageState::completed: return "completed";
+        case MessageState::failed: return "failed";
+        case MessageState::shut: return "shut";
+        case MessageState::pending: return "pending";
+    }
+    return "unknown";
+}
+
 /// One word, e.g. "pending".
 [[nodiscard]] constexpr const char* to_string(LatchState state) noexcept {
     switch (state) {

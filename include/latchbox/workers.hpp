@@ -11,6 +11,7 @@
 
 #include "latchbox/detail/crew.hpp"
 #include "latchbox/fwd.hpp"
+#include "latchbox/text.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -45,6 +46,26 @@ struct WorkersStats {
 
     friend bool operator==(const WorkersStats&, const WorkersStats&) = default;
 };
+
+[[nodiscard]] constexpr const char* to_string(OnLeaseLost choice) noexcept {
+    switch (choice) {
+        case OnLeaseLost::finish: return "finish";
+        case OnLeaseLost::stop: return "stop";
+    }
+    return "unknown";
+}
+
+/// "threads 4, running 1, handled 10, failed 2, longest 1.5 s".
+[[nodiscard]] inline std::string to_string(const WorkersStats& stats) {
+    std::string text;
+    detail::add_count(text, "threads", stats.threads);
+    detail::add_count(text, "running", stats.running);
+    detail::add_count(text, "handled", stats.handled);
+    detail::add_count(text, "failed", stats.failed);
+    detail::add_count(text, "lost", stats.lost);
+    if (stats.handled != 0) { text += ", longest " + to_string(stats.longest); }
+    return detail::or_none(std::move(text));
+}
 
 /// Threads that consume one queue or subscription by callback:
 /// `Workers workers{orders, {.threads = 4}, [](const Order& order) { brew(order); }};`
