@@ -23,7 +23,7 @@ fi
 [ $# -gt 0 ] || set -- $all
 
 # The tests of what depends on sizes, signs, the order of bytes and the library's own templates.
-units='time ids result errc reason subject backoff slot_heap slot_index table dedup_window key_lines
+units='time ids result errc reason subject backoff slot_heap slot_index table
     pattern_index exact_time order'
 
 # A row: its compiler and flags, what runs what it makes, the packages it needs.

@@ -2,6 +2,9 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#if !__has_include(<cxxabi.h>)
+#error "latchbox/testing.hpp needs gcc or Clang: there are no fibers for this compiler yet"
+#endif
 #include <cxxabi.h>
 #include <cstddef>
 #include <cstdint>
