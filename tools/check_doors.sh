@@ -113,7 +113,7 @@ meson_subproject() {
 
 # In a home of its own and with no remote. Of whatever build type, it is one package.
 conan_package() {
-    export CONAN_HOME=$work/conan_home
+    export CONAN_HOME="$work/conan_home"
     copy_sources conan
     "$conan" profile detect && "$conan" remote disable '*' || return 1
     cd conan
@@ -170,9 +170,9 @@ FetchContent_MakeAvailable(latchbox)"
 
 pkg_config() {
     path=${1:-$work/moved/share/pkgconfig}
-    flags=$(PKG_CONFIG_PATH=$path pkg-config --cflags --libs latchbox) &&
-        # shellcheck disable=SC2086  # words on purpose
-        "$cxx" -std=c++20 "$main" $flags -o "by_pkg_config${2:-}" && "./by_pkg_config${2:-}"
+    flags=$(PKG_CONFIG_PATH=$path pkg-config --cflags --libs latchbox) || return 1
+    # shellcheck disable=SC2086  # words on purpose
+    "$cxx" -std=c++20 "$main" $flags -o "by_pkg_config${2:-}" && "./by_pkg_config${2:-}"
 }
 
 meson_pkg_config() {
@@ -216,7 +216,7 @@ work=$(cd "$work" && pwd)  # it may be given from here
     pkg_config meson_subproject meson_pkg_config meson_cmake meson_installed vcpkg_replayed
 doors=
 for door in "$@"; do
-    tool=sh
+    tool="sh"
     case $door in
         conan*) tool=$conan ;;
         fetch_content_tag) tool=git ;;
