@@ -104,8 +104,7 @@ public:
         if (done && holds_bodies) { core.see(moment.now); }  // closed, it stays as it was left
         return done;
     }
-    // Serves who waits, tells when something is due, and unlocks. `own` is the slot whose body the
-    // caller's handle sees, if it settles by one.
+    // Serves who waits, and unlocks. `own`: whose body the caller's handle sees, if he has one.
     void conclude(const Moment& moment, Effects& effects, After& after, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
         if (!effects.gone.empty() || core.has_noted()) { collect(effects, after, own); }
@@ -118,8 +117,7 @@ public:
         tell_if_idle(after);
         mutex.unlock();
     }
-    // A fetch that found nothing looks a while before it waits in line, unless others stand there.
-    // True, and without the lock, if it did.
+    // Before it waits in line a fetch looks a while. True, and without the lock, if it did.
     bool look(int& patience) noexcept LATCHBOX_UNCHECKED {
         if (patience <= 0 || !fetchers.empty()) { return false; }
         mutex.unlock();
@@ -180,6 +178,10 @@ public:
         return false;
     }
 
+    [[nodiscard]] QueueStats stats() noexcept {
+        Lock lock{mutex};
+        return core.stats();
+    }
     // What the timekeeper calls it from here on.
     void enlist(std::uint32_t number) noexcept {
         Lock lock{mutex};
