@@ -112,6 +112,7 @@ TEST_CASE("along a walk what comes to stand in front is always announced [4.3]")
         step(choices, world);
         REQUIRE(world.same());
         REQUIRE(world.deadlines.next_due(world.table) == world.first().first);
+        REQUIRE(world.deadlines.next_due_at(world.table) == world.first().first.at);
         const bool news = world.deadlines.news();
         if (world.first().first < before) { REQUIRE(news); }
         REQUIRE_FALSE(world.deadlines.news());

@@ -106,6 +106,41 @@ TEST_CASE("slots whose bodies were still seen stand apart, and come round one af
     CHECK(queue.sound());
 }
 
+TEST_CASE("a slot whose body is seen no more is used before all that are, and before others") {
+    SoundCore queue;
+    for (int i = 0; i < 3; ++i) { queue.publish(); }
+    for (int i = 0; i < 3; ++i) {
+        const Slot slot = queue.fetch();
+        queue.core.ack(slot, queue.effects);
+        queue.gone.push_back(queue.effects.gone.pop_front(queue.core.records()));
+        queue.core.vacate(slot, i != 2);
+    }
+    REQUIRE(queue.core.seen_count() == 2);
+    const Slot first = queue.core.seen();
+    queue.core.unsee();
+    CHECK(queue.core.seen_count() == 1);
+    CHECK(queue.core.vacant() == first);
+    // There is one less to look at.
+    queue.core.pass_over();
+    CHECK_FALSE(queue.core.may_look());
+    CHECK(queue.sound());
+}
+
+TEST_CASE("a queue says what fits as it is, evicting or not [4.12]") {
+    latchbox::detail::QueueCore core{{.capacity = 2, .overflow = latchbox::Overflow::drop_oldest}};
+    CHECK(core.fits(2));
+    CHECK_FALSE(core.fits(3));
+    core.promise(1);
+    CHECK(core.fits(1));
+    CHECK_FALSE(core.fits(2));
+    core.promise(1);
+    CHECK(core.fits(0));
+    CHECK_FALSE(core.fits(1));
+    core.promise(1);
+    CHECK_FALSE(core.fits(0));
+    core.redeem(3);
+}
+
 TEST_CASE("each slot whose body was still seen pays for one look at those passed over") {
     SoundCore queue;
     CHECK_FALSE(queue.core.may_look());

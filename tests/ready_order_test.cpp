@@ -91,7 +91,9 @@ struct World {
     [[nodiscard]] bool drains_in_order() {
         while (!naive.empty()) {
             if (!same() || !counts()) { return false; }
-            remove(ready.front(table));
+            const Slot front = ready.front(table);
+            if (ready.pop(table) != front) { return false; }
+            naive.erase({table.place(front), front});
         }
         return same();
     }

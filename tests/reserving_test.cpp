@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -56,6 +57,38 @@ struct Reserved {
         CHECK(slots.empty());
     }
 };
+
+TEST_CASE_FIXTURE(Reserved, "after many were in use at once, few slots go round") {
+    constexpr int many = 1'000;
+    constexpr std::size_t resting = Reserving::Shell::resting;
+    std::vector<latchbox::Delivery<int, latchbox::SingleThread>> held;
+    const auto use = [&](int count) {
+        std::set<Slot> used;
+        for (int i = 0; i < count; ++i) {
+            used.insert(latchbox::detail::IdParts::slot(queue.publish(i).value()));
+            held.push_back(std::move(queue.try_fetch().value()));
+            REQUIRE(held.back().ack());
+            held.clear();
+        }
+        return used.size();
+    };
+    for (int i = 0; i < many; ++i) { queue.publish(i).value(); }
+    for (int i = 0; i < many; ++i) {
+        held.push_back(std::move(queue.try_fetch().value()));
+        REQUIRE(held.back().ack());
+        held.clear();
+    }
+    CHECK(shell.core.seen_count() == 2 * resting);
+    CHECK(use(many) <= 2 * resting + 1);
+    CHECK(shell.core.slots() == many);
+    // Also if somebody keeps reading an old body.
+    queue.publish(0).value();
+    auto reader = std::move(queue.try_fetch().value());
+    REQUIRE(reader.ack());
+    CHECK(use(many) <= 4 * resting);
+    CHECK(reader.body() == 0);
+    CHECK(shell.core.slots() == many);
+}
 
 TEST_CASE("what messages need besides room: a history, a line for a key, room for a value [7.1]") {
     const latchbox::PublishOptions plain;
