@@ -11,9 +11,12 @@
 
 #include <doctest/doctest.h>
 
+#include "latchbox/clock.hpp"
+
 namespace {
 
 using namespace std::chrono_literals;
+using latchbox::BrokerOptions;
 using latchbox::Duration;
 using latchbox::Overflow;
 using latchbox::QueueOptions;
@@ -23,6 +26,7 @@ using latchbox::detail::is_usable;
 using latchbox::detail::queue_options;
 using latchbox::detail::require_same;
 using latchbox::detail::require_usable;
+using latchbox::detail::usable;
 
 // What is said of the options, or nothing.
 std::string said_of(const QueueOptions& options, bool can_wait = true) {
@@ -174,6 +178,16 @@ TEST_CASE("the queue of a subscription has all that was asked for [7.1]") {
                                                .dead_capacity = 9,
                                                .dedup_window = 11s,
                                                .outcome_memory = 10});
+}
+
+TEST_CASE("options of a broker: a clock, where the platform has no time") {
+    latchbox::SteadyClock clock;
+    const BrokerOptions without;
+    const BrokerOptions with{.clock = &clock};
+    CHECK(&usable(without, false) == &without);
+    CHECK(&usable(with, true) == &with);
+    CHECK_THROWS_WITH_AS(static_cast<void>(usable(without, true)),
+                         doctest::Contains("BrokerOptions.clock"), std::invalid_argument);
 }
 
 TEST_CASE("options of a topic: no negative time, and the same for all who ask [7.1]") {

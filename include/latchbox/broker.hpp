@@ -77,7 +77,8 @@ public:
     using Latch = latchbox::Latch<Msg, Platform>;
     using Gate = latchbox::Gate<Msg, Platform>;
 
-    explicit Broker(const BrokerOptions& options = {}) : shell_{new Shell{options}} {}
+    explicit Broker(const BrokerOptions& options = {})
+        : shell_{new Shell{detail::usable(options, Platform::needs_clock)}} {}
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
     /// Closes, and waits until nobody is inside a call that waits. The clock is not touched any

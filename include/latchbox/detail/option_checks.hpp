@@ -28,6 +28,14 @@ inline const PublishOptions no_wishes{};
             .outcome_memory = options.outcome_memory};
 }
 
+// The options, if they can be used; else throws std::invalid_argument naming the field.
+[[nodiscard]] inline const BrokerOptions& usable(const BrokerOptions& options, bool needs_clock) {
+    if (needs_clock && options.clock == nullptr) {
+        invalid_argument("BrokerOptions.clock is needed: the platform has no time");
+    }
+    return options;
+}
+
 // Who makes a queue: how its options are called in a text.
 struct OptionsName {
     const char* text;
