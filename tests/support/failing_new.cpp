@@ -8,7 +8,7 @@
 #include <new>
 #include <utility>
 
-#if defined(__linux__)
+#if defined(__linux__) || defined(_WIN32)
 #include <malloc.h>
 #endif
 
@@ -62,13 +62,26 @@ bool fails() noexcept {
     return failing;
 }
 
+// Windows frees what it has aligned by a call of its own: there all is.
+#if defined(_WIN32)
+void* from_system(std::size_t size, std::size_t alignment) noexcept {
+    constexpr std::size_t least = alignof(std::max_align_t);
+    return _aligned_malloc(size, alignment < least ? least : alignment);
+}
+void to_system(void* memory) noexcept { _aligned_free(memory); }
+#else
+void* from_system(std::size_t size, std::size_t alignment) noexcept {
+    if (alignment <= alignof(std::max_align_t)) { return std::malloc(size); }
+    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
+void to_system(void* memory) noexcept { std::free(memory); }
+#endif
+
 void* allocate(std::size_t size, std::size_t alignment) noexcept {
     if (fails()) { return nullptr; }
     if (size == 0) { size = 1; }
     live.fetch_add(1, std::memory_order_relaxed);
-    const bool plain = alignment <= alignof(std::max_align_t);
-    const std::size_t whole = (size + alignment - 1) / alignment * alignment;
-    void* const memory = plain ? std::malloc(size) : std::aligned_alloc(alignment, whole);
+    void* const memory = from_system(size, alignment);
     bytes.fetch_add(size_of(memory), std::memory_order_relaxed);
     return memory;
 }
@@ -77,7 +90,7 @@ void release(void* memory) noexcept {
     if (memory == nullptr) { return; }
     live.fetch_sub(1, std::memory_order_relaxed);
     bytes.fetch_sub(size_of(memory), std::memory_order_relaxed);
-    std::free(memory);
+    to_system(memory);
 }
 
 void* allocate_or_throw(std::size_t size, std::size_t alignment) {
