@@ -9,51 +9,53 @@
 namespace {
 
 // Counts its pauses, and shows the sign at one of them.
-struct Looking : latchbox::SingleThread {
-    static constexpr bool looks = true;
-    static int patience() noexcept { return 5; }
+struct Lingering : latchbox::SingleThread {
+    static constexpr bool lingers = true;
+    static int spins() noexcept { return 5; }
     static inline int pauses = 0;
     static inline int shown_at = 0;
-    static inline latchbox::detail::ReadySign<Looking>* sign = nullptr;
+    static inline latchbox::detail::ReadySign<Lingering>* sign = nullptr;
     static void pause() noexcept {
         if (++pauses == shown_at) { sign->show(true); }
     }
 };
 
-TEST_CASE("who looks for a message gives up when its patience is used up") {
-    latchbox::detail::ReadySign<Looking> sign;
-    Looking::pauses = Looking::shown_at = 0;
-    int patience = latchbox::detail::patience<Looking>();
-    sign.await(patience);
-    CHECK(patience == 0);
-    CHECK(Looking::pauses == 5);
-    sign.await(patience);
-    CHECK(Looking::pauses == 5);
+TEST_CASE("who lingers for a message gives up when his spins are used up") {
+    latchbox::detail::ReadySign<Lingering> sign;
+    Lingering::pauses = Lingering::shown_at = 0;
+    int spins = latchbox::detail::spins<Lingering>();
+    CHECK(spins == 5);
+    sign.await(spins);
+    CHECK(spins == 0);
+    CHECK(Lingering::pauses == 4);
 }
 
-TEST_CASE("who looks for a message sees that there is one, and keeps what patience is left") {
-    latchbox::detail::ReadySign<Looking> sign;
-    Looking::sign = &sign;
-    Looking::pauses = 0;
-    Looking::shown_at = 2;
-    int patience = Looking::patience();
-    sign.await(patience);
-    CHECK(patience == 3);
-    sign.await(patience);
-    CHECK(patience == 3);
-    CHECK(Looking::pauses == 2);
+TEST_CASE("who lingers for a message sees that there is one; each try costs him a spin") {
+    latchbox::detail::ReadySign<Lingering> sign;
+    Lingering::sign = &sign;
+    Lingering::pauses = 0;
+    Lingering::shown_at = 2;
+    int spins = 5;
+    sign.await(spins);
+    CHECK(spins == 2);
+    CHECK(Lingering::pauses == 2);
+    sign.await(spins);
+    CHECK(spins == 1);
+    CHECK(Lingering::pauses == 2);
     sign.show(false);
-    sign.await(patience);
-    CHECK(patience == 0);
+    spins = 3;
+    sign.await(spins);
+    CHECK(spins == 0);
+    CHECK(Lingering::pauses == 4);
 }
 
-TEST_CASE("a platform that does not look has no patience") {
+TEST_CASE("on a platform where nobody lingers there are no spins") {
     latchbox::detail::ReadySign<latchbox::SingleThread> sign;
-    CHECK(latchbox::detail::patience<latchbox::SingleThread>() == 0);
-    int patience = 7;
+    CHECK(latchbox::detail::spins<latchbox::SingleThread>() == 0);
+    int spins = 7;
     sign.show(true);
-    sign.await(patience);
-    CHECK(patience == 0);
+    sign.await(spins);
+    CHECK(spins == 0);
 }
 
 }  // namespace

@@ -81,8 +81,8 @@ public:
         : shell_{new Shell{detail::usable(options, Platform::needs_clock)}} {}
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
-    /// Closes, and waits until nobody is inside a call that waits. The clock is not touched any
-    /// more. Not from the destructor of a `Msg`.
+    /// Closes, and waits until nobody sleeps in a call. The clock is not touched any more, but by
+    /// calls that other threads have just begun. Not from the destructor of a `Msg`.
     ~Broker() { shell_->end(); }
 
     /// The queue of this name: the one that is there, or made with defaults.

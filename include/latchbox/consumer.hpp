@@ -21,8 +21,8 @@ inline namespace v0 {
 /// The consuming side of one queue: a cheap, copyable handle. All handles of one queue are alike,
 /// and a message goes to one of them at a time.
 /// Threads   Any member from any thread, handlers included.
-/// Blocking  `fetch`, `fetch_for`, `fetch_batch` with a wait; nothing else. Those who wait are
-///           served first come, first served.
+/// Blocking  `fetch`, `fetch_for`, `fetch_batch` with a wait; nothing else. They look for a message
+///           for some microseconds, and then sleep in line: first come, first served.
 /// Errors    Expected outcomes are `Result`s. What else throws is std::bad_alloc or comes from
 ///           copying `Msg`, and then nothing has changed.
 /// Lifetime  May outlive the broker, and then says `closed`.
@@ -43,13 +43,13 @@ public:
     /// `cancelled`. A stop requested before is `cancelled`, whatever is ready.
     [[nodiscard]] Result<Delivery> fetch(
         const StopToken& stop = {}) const requires Platform::can_wait {
-        return fetch_one({.waits = true}, stop);
+        return fetch_one({.waits = true, .lingers = true}, stop);
     }
     /// The same for no longer than `length`: also `timed_out`. A negative length is
     /// `invalid_option`.
     [[nodiscard]] Result<Delivery> fetch_for(
         Duration length, const StopToken& stop = {}) const requires Platform::can_wait {
-        return fetch_one({.waits = true, .timed = true, .length = length}, stop);
+        return fetch_one({.waits = true, .timed = true, .length = length, .lingers = true}, stop);
     }
 
     /// Appends up to `max` deliveries to `out` under one lock, waiting up to `wait` for the first;
@@ -70,7 +70,7 @@ public:
         };
         const std::size_t before = out.size();
         const bool waits = wait != Duration{};
-        const typename Fetching::Patience patience{waits, waits && !wait.is_never(), wait};
+        const typename Fetching::Patience patience{waits, waits && !wait.is_never(), wait, waits};
         const Errc ended = Fetching::some(*shell_, member_.get(), max, patience, stop, Room{out},
                                           [&out](Shell& shell, const detail::Grant& grant) {
                                               out.push_back(make(shell, grant));

@@ -34,11 +34,11 @@ template <class Callback> struct NeverCalls {
 /// needs of a system: a mutex, a condition variable, threads, atomics and a stop token.
 struct Threads {
     static constexpr bool can_wait = true;
-    /// A fetch looks for a message before it sleeps: for some microseconds, about what a sleep and
-    /// a wake cost, and not at all where nobody else could run meanwhile.
-    static constexpr bool looks = true;
-    static int patience() noexcept { return std::thread::hardware_concurrency() > 1 ? 200 : 0; }
-    /// Between two looks.
+    /// A fetch that is about to sleep lingers for so many pauses to see a message come: some
+    /// microseconds, about what a sleep and a wake cost; none where nobody else could run
+    /// meanwhile.
+    static constexpr bool lingers = true;
+    static int spins() noexcept { return std::thread::hardware_concurrency() > 1 ? 200 : 0; }
     static void pause() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
         __builtin_ia32_pause();
@@ -109,7 +109,7 @@ struct Threads {
 /// One thread alone uses the broker and all its handles: no locks, and no call that waits.
 struct SingleThread {
     static constexpr bool can_wait = false;
-    static constexpr bool looks = false;
+    static constexpr bool lingers = false;
     static constexpr bool needs_clock = false;
 
     class LATCHBOX_CAPABILITY Mutex {

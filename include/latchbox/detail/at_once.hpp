@@ -32,7 +32,9 @@ public:
             Msg copy(message);
             return publish(shell, options, stop, copy);
         } else {
-            if (asks_for_nothing(options) && !stop.stop_requested()) [[likely]] {
+            const Errc refused = shell.broker->refusal(stop);
+            if (refused != Errc{}) { return refused; }
+            if (left_out(options)) [[likely]] {
                 const MessageId id = try_publish(shell, message);
                 if (id != MessageId{}) [[likely]] { return id; }
             }

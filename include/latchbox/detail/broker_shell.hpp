@@ -44,7 +44,7 @@ public:
 
     const std::string tag;
     const Profile profile;
-    const int patience = detail::patience<Platform>();  // of a fetch, before it sleeps
+    const int spins = detail::spins<Platform>();  // of a fetch, before it sleeps
 
 private:
     SteadyClock own_clock_;
@@ -78,10 +78,10 @@ public:
 
     // --- time ------------------------------------------------------------------------------
 
-    // An instant at which all is done that was due by then, in all queues. Every call begins so.
+    // An instant at which all is done that was due by then, in all queues.
     Moment arrive(bool exact) noexcept {
         Moment moment = exact ? time.now() : time.glance();
-        // The one place that asks whether something is due; a doubt is settled exactly. [4.3]
+        // A doubt is settled exactly. [4.3]
         if (time.is_due(moment.latest)) {
             if (!moment.exact()) { moment = time.now(); }
             turns_.catch_up(*this, moment.now);

@@ -26,6 +26,7 @@ public:
         bool waits = false;
         bool timed = false;
         Duration length = {};
+        bool lingers = false;  // before it sleeps
     };
 
     // Up to `max` leases, one lock: the first may be waited for. `room(n)` makes room for n more
@@ -52,7 +53,8 @@ public:
         if (stop.stop_requested()) { return Errc::cancelled; }
         std::optional<Instant> until;
         Effects effects;
-        int looks = patience.waits ? shell.broker->patience : 0;
+        int spins = patience.lingers ? shell.broker->spins : 0;
+        bool lingered = false;
         for (bool exact = patience.timed || shell.short_leases();;) {
             const Moment moment = shell.enter(exact);
             const Errc refused = refusal(shell, member, patience);
@@ -61,6 +63,11 @@ public:
                 return refused;
             }
             if (!until && patience.timed) { until = moment.now + patience.length; }
+            const bool over = until && *until <= moment.now;
+            if (lingered && (over || stop.stop_requested())) {
+                shell.mutex.unlock();
+                return stop.stop_requested() ? Errc::cancelled : Errc::timed_out;
+            }
             const std::size_t ready = shell.core.in(State::ready);
             const std::size_t count = ready < max ? ready : max;
             if (const auto lacking = shell.core.of_histories(count == 0 ? 1 : count)) {
@@ -77,7 +84,6 @@ public:
                 shell.finish(moment, effects);
                 return Errc{};
             }
-            const bool over = until && *until <= moment.now;
             if (!patience.waits || over) {
                 shell.mutex.unlock();
                 return over ? Errc::timed_out : Errc::empty;
@@ -87,7 +93,10 @@ public:
                 room.make(1);
                 continue;
             }
-            if (shell.look(looks)) { continue; }
+            if (shell.linger(spins)) {
+                lingered = true;
+                continue;
+            }
             return wait(until.value_or(Instant::never()), moment, effects);
         }
     }

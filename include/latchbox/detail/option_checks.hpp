@@ -113,8 +113,8 @@ inline void require_same(const TopicOptions& there, const TopicOptions& asked) {
     require(there.dedup_window == asked.dedup_window, "dedup_window");
 }
 
-// Whether a publish has no wish at all, not even a priority: `no_wishes`, most of the time.
-[[nodiscard]] inline bool asks_for_nothing(const PublishOptions& options) noexcept {
+// Whether a publish was given none, as most are.
+[[nodiscard]] inline bool left_out(const PublishOptions& options) noexcept {
     return &options == &no_wishes;
 }
 

@@ -165,7 +165,7 @@ private:
             moment_ = shell_.enter(exact);
             const std::size_t promised = std::exchange(promise.places, 0);
             shell_.core.redeem(promised);
-            if (shell_.is_closed() || shell_.broker->refuses_publish()) {
+            if (shell_.is_ending()) {
                 return give_up(Errc::closed);
             }
             if (!is_usable(options_, false)) { return give_up(Errc::invalid_option); }

@@ -295,7 +295,7 @@ private:
     void fail_with(Slot slot, const Reason& reason, Instant due, Effects& effects) noexcept;
     void bury(Slot slot, const Reason& reason, Effects& effects) noexcept;
     void leave(Slot slot, Exit exit, Effects& effects) noexcept;
-    void go(Slot slot, Exit exit, Effects& effects) noexcept;
+    void depart(Slot slot, Exit exit, Effects& effects) noexcept;
     void remove(Slot slot, Exit exit, Effects& effects) noexcept;
     [[nodiscard]] Slot eviction_candidate() const noexcept;
     [[nodiscard]] Place eviction_key(Slot slot) const noexcept;

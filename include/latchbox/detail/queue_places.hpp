@@ -206,13 +206,14 @@ inline void QueueCore::take_out_leased(Slot slot) noexcept {
     if (table_.history(slot).watch != nullptr) { note(slot); }
 }
 
-// Every exit of a message passes here, so that none forgets who waits for it. [4.1] [5.4]
 [[gnu::noinline]] inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
-    go(slot, exit, effects);
+    depart(slot, exit, effects);
 }
 
-// The same, to be compiled into its caller.
-[[gnu::always_inline]] inline void QueueCore::go(Slot slot, Exit exit, Effects& effects) noexcept {
+// Every exit of a message passes here, that of an ack at once, so that
+// none forgets who waits for it. [4.1] [5.4]
+[[gnu::always_inline]] inline void QueueCore::depart(Slot slot, Exit exit,
+                                                     Effects& effects) noexcept {
     become(slot, State::vacant);
     Cause cause = Cause::none;
     switch (exit) {

@@ -112,21 +112,19 @@ public:
             after.latched->moment = moment, after.latched->exact = moment.exact();
         }
         if (somebody_waits()) { serve(moment.now, moment.latest, after); }
-        if (core.due_earlier()) { tell_due(); }
-        ready_sign_.show(core.has_ready());
+        announce();
         tell_if_idle(after);
         mutex.unlock();
     }
-    // Before it waits in line a fetch looks a while. True, and without the lock, if it did.
-    bool look(int& patience) noexcept LATCHBOX_UNCHECKED {
-        if (patience <= 0 || !fetchers.empty()) { return false; }
+    // Before it sleeps in line, a fetch lingers. True, and without the lock, if it did.
+    bool linger(int& spins) noexcept LATCHBOX_UNCHECKED {
+        if (spins <= 0 || !fetchers.empty()) { return false; }
         mutex.unlock();
-        ready_sign_.await(patience);
+        ready_sign_.await(spins);
         return true;
     }
-    // What was left to do without a lock. May run destructors of `Msg`, and those may call. Whoever
-    // is woken may destroy every handle at once: what comes after it is kept alive by the bodies
-    // that are still lent.
+    // What was left to do without a lock. May run destructors of `Msg`, and those may call. Who is
+    // woken may destroy every handle at once: bodies that are still lent keep what comes after it.
     void act_on(After& after) noexcept {
         if (!after.nothing()) { act_on_all(after); }
     }
@@ -134,14 +132,13 @@ public:
     void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
         if (own != none) { keep_own(effects, own); }
-        if (core.due_earlier()) { tell_due(); }
-        ready_sign_.show(core.has_ready());
+        announce();
         if (is_settled(effects)) [[likely]] { return mutex.unlock(); }
         finish_slowly(moment, effects, own);
     }
     void finish_slowly(const Moment& moment, Effects& effects, Slot own) noexcept
         LATCHBOX_RELEASE(mutex);
-    // Nothing has left, nobody waits, nobody is to be told of anything: most calls end so.
+    // Nothing has left, nobody waits, nothing is to be told: most calls end so.
     [[nodiscard]] bool is_settled(const Effects& effects) const noexcept LATCHBOX_REQUIRES(mutex) {
         return effects.gone.empty() && !core.has_noted() && !somebody_waits() && !is_ending();
     }
@@ -157,8 +154,7 @@ public:
         effects.gone.pop_front(core.records());
         vacate(own, cell);
     }
-    // Most bodies are seen a little longer than their messages live: so many slots rest before the
-    // first is used again. As few go round as that allows, so that their memory stays at hand.
+    // So many rest if others are vacant: most bodies are seen longer than their messages live.
     static constexpr std::size_t resting = 64;
     void vacate(Slot slot, const Cell<Msg, Platform>& cell) noexcept LATCHBOX_REQUIRES(mutex) {
         core.vacate(slot, !cell.vacant());
@@ -222,8 +218,8 @@ public:
     void collect(Effects& effects, After& after, Slot own = none) noexcept LATCHBOX_REQUIRES(mutex);
     // The queue holds the body no more.
     void drop(Cell<Msg, Platform>& cell, After& after) noexcept LATCHBOX_REQUIRES(mutex);
-    // Gives what is there to those who wait for it, in the order in which they came. A wait that is
-    // over at `now` is over, even if its thread has not noticed yet. [4.9]
+    // Gives what is there to those who wait for it, in the order in which they came, unless their
+    // wait is over at `now`. [4.9]
     void serve(Instant now, Instant lease_from, After& after) noexcept LATCHBOX_REQUIRES(mutex);
     void end_fetcher(Waiter<Platform>& waiter) noexcept LATCHBOX_REQUIRES(mutex) {
         fetchers.remove(waiter);
@@ -260,6 +256,11 @@ public:
     void forget_due() noexcept LATCHBOX_REQUIRES(mutex) {
         if (enlisted_ != none) { broker->time.set(enlisted_, Due::never()); }
     }
+    // Before the lock is let go: what others know without it.
+    void announce() noexcept LATCHBOX_REQUIRES(mutex) {
+        if (core.due_earlier()) { tell_due(); }
+        ready_sign_.show(core.has_ready());
+    }
     void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
         if (told_.at < core.next_due_at()) { return; }
         tell_due_now();
@@ -280,7 +281,6 @@ public:
         copies.adopt(index);
     }
 
-    // Of a queue that ends: all leases are over for those who watch them.
     void end_leases(After& after) noexcept LATCHBOX_REQUIRES(mutex) {
         for (Slot slot = 0; core.in(State::leased) != 0 && slot < core.slots(); ++slot) {
             if (LeaseWatch* const watch = core.unwatch(slot)) { after.end(*watch); }

@@ -110,7 +110,7 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
 inline void QueueCore::ack(Slot slot, Effects& effects) noexcept {
     ensure(table_.records[slot].state == State::leased);
     take_out_leased(slot);
-    go(slot, Exit::completed, effects);
+    depart(slot, Exit::completed, effects);
 }
 
 // LEASED -- release -> READY, at its old place

@@ -11,31 +11,30 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// How many looks a fetch has before it sleeps.
-template <class Platform> [[nodiscard]] int patience() noexcept {
-    if constexpr (Platform::looks) {
-        return Platform::patience();
+// How many pauses a fetch makes, at most, before it sleeps.
+template <class Platform> [[nodiscard]] int spins() noexcept {
+    if constexpr (Platform::lingers) {
+        return Platform::spins();
     } else {
         return 0;
     }
 }
 
 // Says without a lock, and roughly, whether a queue has a message that is READY. A fetch that finds
-// none looks at it for a little while before it waits in line: two threads that keep pace would
-// else pay for a sleep and a wake with each message. Where a platform does not look, it is nothing.
-template <class Platform, bool looks = Platform::looks> class ReadySign {
+// none watches it for a little while before it sleeps: two threads that keep pace would else pay
+// for a sleep and a wake with each message. Nothing on a platform where nobody lingers.
+template <class Platform, bool lingers = Platform::lingers> class ReadySign {
 public:
-    // By whoever holds the queue. Written only when it changes, as others look at it.
+    // By whoever holds the queue. Written only when it changes, as others watch it.
     void show(bool ready) noexcept {
         const std::uint32_t now = ready ? 1 : 0;
         if (shown_.load(std::memory_order_relaxed) != now) {
             shown_.store(now, std::memory_order_relaxed);
         }
     }
-    // Looks until it is shown, or `patience`, a number of looks, is used up.
-    void await(int& patience) const noexcept {
-        while (patience > 0 && shown_.load(std::memory_order_relaxed) == 0) {
-            --patience;
+    // Until it is shown, or `spins` are used up; one is in any case.
+    void await(int& spins) const noexcept {
+        for (--spins; spins > 0 && shown_.load(std::memory_order_relaxed) == 0; --spins) {
             Platform::pause();
         }
     }
@@ -47,7 +46,7 @@ private:
 template <class Platform> class ReadySign<Platform, false> {
 public:
     void show(bool) noexcept {}
-    void await(int& patience) const noexcept { patience = 0; }
+    void await(int& spins) const noexcept { spins = 0; }
 };
 
 }  // namespace detail

@@ -24,7 +24,7 @@ namespace testing {
 /// `BasicManualClock<Simulated>`.
 struct Simulated {
     static constexpr bool can_wait = true;
-    static constexpr bool looks = false;
+    static constexpr bool lingers = false;
     static constexpr bool needs_clock = true;
 
     class LATCHBOX_CAPABILITY Mutex : private MutexObject {
