@@ -130,6 +130,16 @@ TEST_CASE("leases granted in the order in which they run out stand in the list, 
     CHECK(world.same());
 }
 
+TEST_CASE("leases of one instant stand in the list if they were granted in the order of numbers") {
+    World world;
+    world.lease(0, at(5), false);
+    world.lease(2, at(5), false);
+    CHECK(world.deadlines.leases().size() == 2);
+    world.lease(1, at(5), false);
+    CHECK(world.deadlines.leases().size() == 2);
+    CHECK(world.same());
+}
+
 TEST_CASE("at one instant the lower number is first, wherever it stands [4.3]") {
     World world;
     world.lease(2, at(5), false);

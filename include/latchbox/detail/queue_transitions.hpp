@@ -45,9 +45,12 @@ inline void QueueCore::judge(Slot slot, Verdict verdict, const MessageId& parent
 // READY -- lease -> LEASED
 inline Slot QueueCore::lease(Instant from) noexcept {
     const Slot slot = ready_.pop(table_);
-    const bool fresh = !table_.has_history(slot);
-    if (!fresh) { unschedule(slot); }
-    History& history = fresh ? give_history(slot) : table_.history(slot);
+    if (table_.has_history(slot)) {
+        unschedule(slot);
+    } else {
+        give_history(slot);
+    }
+    History& history = table_.history(slot);
     stats_.redelivered += history.attempts != 0 ? 1U : 0U;
     ++delivered_;
     if (history.attempts != ~std::uint32_t{0}) { ++history.attempts; }

@@ -61,7 +61,7 @@ public:
     [[nodiscard]] bool empty() const noexcept { return heap_.empty(); }
     [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
     [[nodiscard]] bool contains(std::uint32_t item) const noexcept {
-        return !heap_.empty() && item < position_.size() && position_[item] != none;
+        return item < position_.size() && position_[item] != none;
     }
     [[nodiscard]] const Entry& front() const noexcept { return heap_.front(); }
     // The least key but that of the front; at least two items.

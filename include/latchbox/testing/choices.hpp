@@ -195,7 +195,8 @@ private:
 
     bool cut() {
         bool helped = false;
-        for (std::size_t length = best_.size(); length > 0; length /= 2) {
+        for (std::size_t length = best_.size(); length > 0;
+             length = length > 3 ? length / 2 : length - 1) {
             for (std::size_t at = 0; at + length <= best_.size();) {
                 Trace shorter = best_;
                 const auto from = shorter.begin() + static_cast<std::ptrdiff_t>(at);
@@ -211,7 +212,8 @@ private:
     }
     bool zero() {
         bool helped = false;
-        for (std::size_t length = best_.size(); length > 0; length /= 2) {
+        for (std::size_t length = best_.size(); length > 0;
+             length = length > 3 ? length / 2 : length - 1) {
             for (std::size_t at = 0; at + length <= best_.size(); at += length) {
                 Trace plainer = best_;
                 for (std::size_t i = at; i < at + length; ++i) { plainer[i] = 0; }
