@@ -1086,8 +1086,9 @@ TEST_CASE("a broker closed in the middle of topics has all copies of a message, 
     for (int round = 0; round < 20; ++round) {
         latchbox::Broker<Note> broker;
         const Topic topic = broker.topic("notes");
-        const Subscription one = broker.subscribe("notes");
-        const Subscription other = broker.subscribe("*");
+        // However long the close is in coming, none of them is full before.
+        const Subscription one = broker.subscribe("notes", {.capacity = 100'000'000});
+        const Subscription other = broker.subscribe("*", {.capacity = 100'000'000});
         std::array<std::uint32_t, publishers> accepted{};
         std::vector<std::thread> threads;
         for (std::uint32_t self = 0; self < publishers; ++self) {
