@@ -4,7 +4,9 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <new>
+#include <stop_token>
 #include <utility>
 #include <vector>
 
@@ -162,6 +164,47 @@ TEST_CASE_FIXTURE(Fetched, "what is due by then is delivered, though nobody call
     CHECK(taken[1].attempt() == 2);
     CHECK(taken[1].failures() == 1);
     CHECK(taken[0].lease_lost());
+}
+
+// Threads of which each fetch lingers; what happens meanwhile is up to the test.
+struct Lingering : latchbox::Threads {
+    static int spins() noexcept { return 3; }
+    static inline std::function<void()> meanwhile;
+    static void pause() noexcept {
+        if (meanwhile) { std::exchange(meanwhile, nullptr)(); }
+    }
+};
+
+TEST_CASE("while a fetch lingers it learns of a message, of a stop and of the end of its time") {
+    latchbox::ManualClock clock;
+    latchbox::Broker<int, Lingering> broker{{.clock = &clock}};
+    const auto queue = broker.queue("queue");
+    SUBCASE("a message") {
+        Lingering::meanwhile = [&] { queue.publish(7).value(); };
+        CHECK(queue.fetch()->body() == 7);
+    }
+    SUBCASE("a stop: the message stays [7.7]") {
+        std::stop_source stop;
+        Lingering::meanwhile = [&] {
+            stop.request_stop();
+            queue.publish(7).value();
+        };
+        CHECK(queue.fetch(stop.get_token()) == latchbox::Errc::cancelled);
+        CHECK(queue.stats().ready == 1);
+    }
+    SUBCASE("the end of its time: the message came later [4.3]") {
+        Lingering::meanwhile = [&] {
+            clock.advance(std::chrono::seconds{1});
+            queue.publish(7).value();
+        };
+        CHECK(queue.fetch_for(std::chrono::seconds{1}) == latchbox::Errc::timed_out);
+        CHECK(queue.stats().ready == 1);
+    }
+    SUBCASE("a close") {
+        Lingering::meanwhile = [&] { broker.close(); };
+        CHECK(queue.fetch() == latchbox::Errc::closed);
+    }
+    CHECK_FALSE(Lingering::meanwhile);
 }
 
 }  // namespace
