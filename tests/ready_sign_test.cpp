@@ -21,17 +21,17 @@ struct Lingering : latchbox::SingleThread {
 };
 
 TEST_CASE("who lingers for a message gives up when his spins are used up") {
+    latchbox::detail::ReadySign<Lingering> sign;
+    Lingering::pauses = Lingering::shown_at = 0;
     int spins = latchbox::detail::spins<Lingering>();
     CHECK(spins == 5);
-    latchbox::detail::ReadySign<Lingering> sign{spins};
-    Lingering::pauses = Lingering::shown_at = 0;
     sign.await(spins);
     CHECK(spins == 0);
     CHECK(Lingering::pauses == 4);
 }
 
 TEST_CASE("who lingers for a message sees that there is one; each try costs him a spin") {
-    latchbox::detail::ReadySign<Lingering> sign{5};
+    latchbox::detail::ReadySign<Lingering> sign;
     Lingering::sign = &sign;
     Lingering::pauses = 0;
     Lingering::shown_at = 2;
@@ -49,28 +49,8 @@ TEST_CASE("who lingers for a message sees that there is one; each try costs him 
     CHECK(Lingering::pauses == 4);
 }
 
-TEST_CASE("who lingered in vain lingers half as long the next time, who did not twice as long") {
-    latchbox::detail::ReadySign<Lingering> sign{40};
-    Lingering::shown_at = 0;
-    const auto lingered = [&sign] {
-        Lingering::pauses = 0;
-        int spins = 40;
-        sign.await(spins);
-        return Lingering::pauses + 1;
-    };
-    for (const int expected : {40, 20, 10, 5, 4, 4}) { CHECK(lingered() == expected); }
-    sign.show(true);
-    CHECK(lingered() == 1);  // it was not in vain
-    sign.show(false);
-    CHECK(lingered() == 8);
-    sign.show(true);
-    for (int i = 0; i < 5; ++i) { CHECK(lingered() == 1); }
-    sign.show(false);
-    CHECK(lingered() == 40);  // and no longer
-}
-
 TEST_CASE("on a platform where nobody lingers there are no spins") {
-    latchbox::detail::ReadySign<latchbox::SingleThread> sign{7};
+    latchbox::detail::ReadySign<latchbox::SingleThread> sign;
     CHECK(latchbox::detail::spins<latchbox::SingleThread>() == 0);
     int spins = 7;
     sign.show(true);

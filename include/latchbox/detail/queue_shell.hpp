@@ -342,7 +342,7 @@ private:
     std::int64_t lent_ LATCHBOX_GUARDED_BY(mutex) = 0;
     typename Platform::template Atomic<std::int64_t> handles_{1};
     typename Platform::template Atomic<std::int64_t> returned_{0};
-    ReadySign<Platform> ready_sign_{broker->spins};
+    ReadySign<Platform> ready_sign_;
 };
 
 }  // namespace detail

@@ -22,13 +22,9 @@ template <class Platform> [[nodiscard]] int spins() noexcept {
 
 // Says without a lock, and roughly, whether a queue has a message that is READY. A fetch that finds
 // none watches it for a little while before it sleeps: two threads that keep pace would else pay
-// for a sleep and a wake with each message. Who did so in vain does it half as long the next time,
-// who did not twice as long. Nothing on a platform where nobody lingers.
+// for a sleep and a wake with each message. Nothing on a platform where nobody lingers.
 template <class Platform, bool lingers = Platform::lingers> class ReadySign {
 public:
-    // Nobody lingers for more than `spins` pauses at once.
-    explicit ReadySign(int spins) noexcept : most_{spins}, patience_{spins} {}
-
     // By whoever holds the queue. Written only when it changes, as others watch it.
     void show(bool ready) noexcept {
         const std::uint32_t now = ready ? 1 : 0;
@@ -37,33 +33,18 @@ public:
         }
     }
     // Until it is shown, or `spins` are used up; one is in any case.
-    void await(int& spins) noexcept {
-        const int patience = patience_.load(std::memory_order_relaxed);
-        spins = spins < patience ? spins : patience;
-        bool shown = false;
-        for (--spins; !(shown = is_shown()) && spins > 0; --spins) { Platform::pause(); }
-        const int next = shown ? 2 * patience : patience / 2;
-        patience_.store(next < least   ? least
-                        : next < most_ ? next
-                                       : most_,
-                        std::memory_order_relaxed);
+    void await(int& spins) const noexcept {
+        for (--spins; spins > 0 && shown_.load(std::memory_order_relaxed) == 0; --spins) {
+            Platform::pause();
+        }
     }
 
 private:
-    static constexpr int least = 4;
-
-    [[nodiscard]] bool is_shown() const noexcept {
-        return shown_.load(std::memory_order_relaxed) != 0;
-    }
-
     // Apart from what changes with every call.
     alignas(64) typename Platform::template Atomic<std::uint32_t> shown_{0};
-    const int most_;
-    typename Platform::template Atomic<int> patience_;
 };
 template <class Platform> class ReadySign<Platform, false> {
 public:
-    explicit ReadySign(int) noexcept {}
     void show(bool) noexcept {}
     void await(int& spins) const noexcept { spins = 0; }
 };
