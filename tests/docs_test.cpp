@@ -234,7 +234,9 @@ TEST_CASE("the site has every page below docs, and no other") {
 
 TEST_CASE("pages are short, and the lines of their code are") {
     for (const SourceFile& page : read_pages()) {
-        CHECK_MESSAGE(support::lines_of(page.text).size() < 280, page.path);
+        // But for the figures that a benchmark has put there.
+        const auto written = page.text.substr(0, page.text.find("<!-- from here on written"));
+        CHECK_MESSAGE(support::lines_of(written).size() < 280, page.path);
         for (const Lines& block : blocks_of(page.text)) {
             for (const auto line : block) {
                 CHECK_MESSAGE(line.size() <= 100, page.path, ": ", line);
