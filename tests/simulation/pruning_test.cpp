@@ -41,8 +41,7 @@ class ToyQueue {
 public:
     enum class Bug : std::uint8_t { none, notifies_only_when_empty };
 
-    explicit ToyQueue(std::size_t capacity, Bug bug = Bug::none)
-        : capacity_{capacity}, bug_{bug} {}
+    explicit ToyQueue(std::size_t capacity, Bug bug = Bug::none) : capacity_{capacity}, bug_{bug} {}
 
     void push(int value) {
         Guard guard{mutex_};
@@ -133,29 +132,34 @@ public:
 
 private:
     enum class Kind : std::uint8_t {
-        change,          // what a mutex guards
-        change_both,     // under two mutexes, one taken after the other
+        change,       // what a mutex guards
+        change_both,  // under two mutexes, one taken after the other
         load,
         store,
         add,
-        wait_if_even,    // once, without looking again
+        wait_if_even,  // once, without looking again
         wait_until_odd,
         notify_locked,
         notify_unlocked,
         notify_only,
         decide,
         wait_for_time,
-        publish_flag,    // guarded change, then a flag; read without the mutex by who sees it
+        publish_flag,  // guarded change, then a flag; read without the mutex by who sees it
         follow_flag,
     };
     // Those that wait less often, or most programs end in a deadlock.
-    static constexpr std::array drawn{
-        Kind::change,        Kind::change,          Kind::change,       Kind::change,
-        Kind::change,        Kind::load,            Kind::load,         Kind::store,
-        Kind::store,         Kind::add,             Kind::add,          Kind::change_both,
-        Kind::wait_if_even,  Kind::wait_until_odd,  Kind::notify_locked, Kind::notify_unlocked,
-        Kind::notify_only,   Kind::decide,          Kind::wait_for_time, Kind::publish_flag,
-        Kind::publish_flag,  Kind::follow_flag,     Kind::follow_flag};
+    static constexpr std::array drawn{Kind::change,        Kind::change,
+                                      Kind::change,        Kind::change,
+                                      Kind::change,        Kind::load,
+                                      Kind::load,          Kind::store,
+                                      Kind::store,         Kind::add,
+                                      Kind::add,           Kind::change_both,
+                                      Kind::wait_if_even,  Kind::wait_until_odd,
+                                      Kind::notify_locked, Kind::notify_unlocked,
+                                      Kind::notify_only,   Kind::decide,
+                                      Kind::wait_for_time, Kind::publish_flag,
+                                      Kind::publish_flag,  Kind::follow_flag,
+                                      Kind::follow_flag};
     struct Operation {
         Kind kind;
         std::uint32_t on;
@@ -259,38 +263,39 @@ struct Totals {
     std::uint64_t pruned = 0;
 };
 
-// Both searches of one program; true if it was small enough for that.
+// Both searches of one program, and each way to leave something out by itself; true if it was small
+// enough for that. Interruptions that are limited are those where fibers contend for something, if
+// no others are looked at: then these are what the pruned search has to find all of.
 template <class Program>
 bool agree(const Program& program, const latchbox::testing::Rules& rules, Totals& totals,
            std::uint64_t limit = 200'000) {
-    Strategy all = Strategy::unpruned();
-    all.stop_at_failure = false;
-    all.rules = rules;
-    all.runs = limit;
-    const Report unpruned = explore(program, all);
-    if (!unpruned.complete) {
+    const auto search = [&](bool prune, bool contended) {
+        Strategy strategy = prune ? Strategy::exhaustive() : Strategy::unpruned();
+        strategy.contended = contended;
+        strategy.stop_at_failure = false;
+        strategy.rules = rules;
+        if (!prune) { strategy.runs = limit; }
+        return explore(program, strategy);
+    };
+    const Report all = search(false, false);
+    if (!all.complete) {
         ++totals.too_large;
         return false;
     }
-    Strategy few = Strategy::exhaustive();
-    few.stop_at_failure = false;
-    few.rules = rules;
-    const Report pruned = explore(program, few);
-    CHECK(pruned.complete);
-    CHECK((words(pruned.outcomes) == words(unpruned.outcomes)));
-    CHECK((words(pruned.failures) == words(unpruned.failures)));
-    for (const bool prune : {false, true}) {  // each way to leave something out by itself
-        Strategy half = few;
-        half.prune = prune;
-        half.contended = !prune;
-        const Report report = explore(program, half);
-        CHECK((words(report.outcomes) == words(unpruned.outcomes)));
-        CHECK((words(report.failures) == words(unpruned.failures)));
-    }
+    const auto compare = [](const Report& report, const Report& with) {
+        CHECK(report.complete);
+        CHECK((words(report.outcomes) == words(with.outcomes)));
+        CHECK((words(report.failures) == words(with.failures)));
+    };
+    compare(search(true, false), all);
+    const Report contended = search(false, true);
+    if (!rules.preemptions) { compare(contended, all); }
+    const Report pruned = search(true, true);
+    compare(pruned, contended);
     ++totals.programs;
-    totals.failing += unpruned.failures.empty() ? 0U : 1U;
-    totals.states += unpruned.outcomes.size();
-    totals.unpruned += unpruned.schedules;
+    totals.failing += all.failures.empty() ? 0U : 1U;
+    totals.states += all.outcomes.size();
+    totals.unpruned += all.schedules;
     totals.pruned += pruned.schedules + pruned.cut;
     return true;
 }
@@ -306,14 +311,15 @@ void random_programs(const char* name, std::uint64_t first_seed, std::uint64_t w
     CHECK(totals.failing * 20 > wanted);      // programs that fail are among them
     CHECK(totals.failing * 10 < wanted * 9);  // and such that do not
     CHECK(totals.states > 2 * wanted);
-    std::printf("pruning: %s: %llu programs (%llu fail, %llu too large), %llu final states, "
-                "schedules %llu, pruned %llu\n",
-                name, static_cast<unsigned long long>(totals.programs),
-                static_cast<unsigned long long>(totals.failing),
-                static_cast<unsigned long long>(totals.too_large),
-                static_cast<unsigned long long>(totals.states),
-                static_cast<unsigned long long>(totals.unpruned),
-                static_cast<unsigned long long>(totals.pruned));
+    std::printf(
+        "pruning: %s: %llu programs (%llu fail, %llu too large), %llu final states, "
+        "schedules %llu, pruned %llu\n",
+        name, static_cast<unsigned long long>(totals.programs),
+        static_cast<unsigned long long>(totals.failing),
+        static_cast<unsigned long long>(totals.too_large),
+        static_cast<unsigned long long>(totals.states),
+        static_cast<unsigned long long>(totals.unpruned),
+        static_cast<unsigned long long>(totals.pruned));
 }
 
 void print(const char* name, const Report& report) {
@@ -330,7 +336,8 @@ TEST_CASE("pruning loses no final state and no failure of small random programs"
     random_programs("as they are", 1, 150, {.lock_order = false});
     random_programs("interrupted after", 3'000, 50, {.interrupt_after = true, .lock_order = false});
     random_programs("spurious wakes", 5'000, 50, {.spurious_wakes = 1, .lock_order = false});
-    random_programs("two preemptions", 9'000, 50, {.preemptions = 2, .lock_order = false});
+    random_programs("one preemption", 7'000, 500, {.preemptions = 1, .lock_order = false});
+    random_programs("two preemptions", 9'000, 500, {.preemptions = 2, .lock_order = false});
     random_programs("lock order checked", 13'000, 50, {});
 }
 

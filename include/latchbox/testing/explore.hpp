@@ -43,7 +43,7 @@ struct Strategy {
     /// Every schedule of the program. Ends for small ones: two or three fibers, a few calls each.
     [[nodiscard]] static Strategy exhaustive() { return {}; }
     /// Every schedule in which no more than so many fibers are interrupted that could have gone
-    /// on: most bugs need one or two.
+    /// on, each where it contends with others: most bugs need one or two.
     [[nodiscard]] static Strategy interrupted_at_most(std::uint32_t preemptions) {
         return {.rules = {.preemptions = preemptions}};
     }

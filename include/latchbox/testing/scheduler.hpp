@@ -143,6 +143,12 @@ protected:
         return sum;
     }
 
+    // Where preemptions are limited it matters who runs, and how many there were.
+    [[nodiscard]] std::uint64_t ahead(std::uint64_t histories, int runs,
+                                      std::uint32_t preempted) const noexcept {
+        if (!rules_.preemptions) { return histories; }
+        return History::mix(History::mix(histories, preempted), static_cast<std::uint64_t>(runs));
+    }
     template <class StateAfter> std::uint32_t ask(std::uint32_t n, StateAfter&& state_after) {
         const Raised own{own_business_};
         if (search_ != nullptr && n > 1) { search_->foresee(n, state_after); }
@@ -214,14 +220,9 @@ protected:
         const std::uint64_t now = state();
         return ask(n, [&](std::uint32_t i) {
             const Actor& actor = *candidates[i];
-            std::uint64_t after =
+            const std::uint64_t after =
                 now - History::finish(actor.history) + History::finish(history_after(actor));
-            if (rules_.preemptions) {  // then it matters who runs, and what is left
-                const std::uint32_t preempted = preempted_ + (me_able && i != 0 ? 1U : 0U);
-                after = History::mix(History::mix(after, preempted),
-                                     static_cast<std::uint64_t>(actor.index));
-            }
-            return after;
+            return ahead(after, actor.index, preempted_ + (me_able && i != 0 ? 1U : 0U));
         });
     }
 

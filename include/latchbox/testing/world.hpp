@@ -48,11 +48,12 @@ public:
     /// A decision of the program itself: 0 .. n - 1.
     std::uint32_t pick(std::uint32_t n) {
         if (n <= 1) { return 0; }
-        std::uint64_t& history = on_fiber() ? self().history : thread_history_;
+        auto& history = on_fiber() ? self().history : thread_history_;
         const std::uint64_t others = state() - History::finish(history);
         const std::uint64_t asked = History::mix(history, History::salt_pick);
-        const std::uint32_t choice = ask(
-            n, [&](std::uint32_t i) { return others + History::finish(History::mix(asked, i)); });
+        const std::uint32_t choice = ask(n, [&](std::uint32_t i) {
+            return ahead(others + History::finish(History::mix(asked, i)), running_, preempted_);
+        });
         history = History::mix(asked, choice);
         return choice;
     }
@@ -139,12 +140,12 @@ public:
             if (waits_on(*actors_[i], condition)) { waiters[n++] = actors_[i].get(); }
         }
         if (n > 0) {
-            const std::uint64_t notice = self().history;
-            const std::uint64_t now = state();
+            const std::uint64_t notice = self().history, now = state();
             const std::uint32_t choice = ask(n, [&](std::uint32_t i) {
                 const std::uint64_t before = waiters[i]->history;
-                return now - History::finish(before) +
-                       History::finish(History::mix(before, notice));
+                const std::uint64_t after = History::mix(before, notice);
+                return ahead(now - History::finish(before) + History::finish(after), running_,
+                             preempted_);
             });
             Actor& woken = *waiters[choice];
             woken.history = History::mix(woken.history, notice);
