@@ -113,9 +113,9 @@ TEST_CASE_FIXTURE(Acted, "the place of a copy that somebody still reads is not u
     for (std::uint64_t n = 2; n < 20; ++n) { static_cast<void>(publish(n)); }
     CHECK(reading->body().digest() == 1);
     reading = Errc::empty;
-    const auto slots = core.slots();
+    const auto slots = core.slot_count();
     static_cast<void>(publish(20));
-    CHECK(core.slots() == slots);
+    CHECK(core.slot_count() == slots);
     CHECK(core.seen() == none);
 }
 

@@ -74,7 +74,7 @@ struct Appended {
             auto& queue = *target.queue;
             for (;;) {
                 queue.mutex.lock();
-                const auto lacking = Reserving::take_slots(queue, count, {}, target.slots);
+                const auto lacking = Reserving::take_slots(queue, count, {}, target.taken);
                 if (!lacking) { break; }
                 queue.grow(lacking);
             }

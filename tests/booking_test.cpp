@@ -118,7 +118,7 @@ TEST_CASE_FIXTURE(Booked, "one that is full all the time keeps others from nothi
     Publish publish{*this, 1};
     CHECK(publish.once() == Errc::full);
     // Not even memory was made for it.
-    CHECK(Access::core(subscriptions[0]).slots() == 0);
+    CHECK(Access::core(subscriptions[0]).slot_count() == 0);
 }
 
 TEST_CASE_FIXTURE(Booked, "one that must be accepted is, beyond capacity if need be [4.11]") {
@@ -232,7 +232,7 @@ TEST_CASE("room that was waited for is kept while another queue grows [6.4] [4.9
     std::thread publisher{[&x] { CHECK(x.publish(2)); }};
     Watched::until_asleep(1);
     for (int i = 0; i < 3; ++i) { REQUIRE(y.publish(10 + i)); }  // all that were made are taken
-    CHECK(Access::core(asks).slots() == 4);
+    CHECK(Access::core(asks).slot_count() == 4);
     CHECK(waits.try_fetch()->ack());
     publisher.join();
     CHECK(waits.size() == 1);

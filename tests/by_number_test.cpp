@@ -23,7 +23,7 @@ TEST_CASE("messages of a list come in publish order, whatever order the list has
     for (const std::size_t i : {3U, 0U, 4U, 1U}) { queue.core.reject(held[i], "", queue.effects); }
     ByNumber sorted;
     CHECK_FALSE(sorted.has_room(queue.core));
-    sorted.make_room(queue.core.slots());
+    sorted.make_room(queue.core.slot_count());
     CHECK(sorted.has_room(queue.core));
     std::vector<Slot> seen;
     sorted.each(queue.core, queue.core.first_dead(), [&](Slot slot) { seen.push_back(slot); });
@@ -35,7 +35,7 @@ TEST_CASE("what is done to one may take it out of the list") {
     for (int i = 0; i < 3; ++i) { static_cast<void>(queue.publish()); }
     for (int i = 0; i < 3; ++i) { queue.core.reject(queue.fetch(), "", queue.effects); }
     ByNumber sorted;
-    sorted.make_room(queue.core.slots());
+    sorted.make_room(queue.core.slot_count());
     sorted.each(queue.core, queue.core.first_dead(),
                 [&](Slot slot) { queue.core.redrive(slot, support::at(1)); });
     CHECK(queue.core.first_dead() == none);

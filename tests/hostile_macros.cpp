@@ -42,6 +42,12 @@
 #define interface struct
 #define ERROR 0
 #define check(x) static_assert(false)
+// Of Qt.
+#define slots
+#define signals public
+#define emit
+#define foreach(variable, container) for (variable : container)
+#define forever for (;;)
 
 #include "latchbox/coroutine.hpp"
 #include "latchbox/latchbox.hpp"

@@ -123,9 +123,9 @@ TEST_CASE_FIXTURE(Lives, "a queue does not grow while settled deliveries are kep
         kept.clear();  // those of the round before
         REQUIRE(orders->fetch_batch(kept, 64).value() == 64);
         REQUIRE(orders->ack_batch(kept) == 64);
-        if (round == 4) { after_some = core.slots(); }
+        if (round == 4) { after_some = core.slot_count(); }
     }
-    CHECK(core.slots() == after_some);
+    CHECK(core.slot_count() == after_some);
 }
 
 // Those that are kept for long stand side by side among what may be free; others are found behind.
@@ -142,7 +142,7 @@ TEST_CASE_FIXTURE(Lives,
         kept.push_back(std::move(*delivery));
         if (window.size() > 20) { window.clear(); }
     }
-    CHECK(core.slots() <= 2 * 500 + 2 * 21);
+    CHECK(core.slot_count() <= 2 * 500 + 2 * 21);
 }
 
 TEST_CASE_FIXTURE(Lives, "settled deliveries still read their body [4.8]") {

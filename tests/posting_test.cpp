@@ -145,12 +145,12 @@ TEST_CASE_FIXTURE(Throwing, "where a move may throw the message is copied ahead,
             CHECK(ThrowingMessage::live() == live + 1);
             CHECK((post.made != nullptr) == !of_topic);
             // A slot is the post's, and stays so; whether there is room is asked later.
-            const auto slots = post.slots.size();
+            const auto slots = post.taken.size();
             CHECK(slots == (of_topic ? 0U : 1U));
             CHECK(reserved() == Counts{0, 0, 0});
             reserve(post);
             post.withdraw();
-            CHECK(post.slots.size() == slots);
+            CHECK(post.taken.size() == slots);
             CHECK(reserved() == Counts{0, 0, 0});
         }
         CHECK(ThrowingMessage::live() == live);

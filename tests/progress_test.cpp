@@ -73,7 +73,7 @@ private:
         bool moved = true;
         while (moved) {
             moved = false;
-            for (Slot slot = 0; slot < queue_.core.slots(); ++slot) {
+            for (Slot slot = 0; slot < queue_.core.slot_count(); ++slot) {
                 const State state = queue_.state(slot);
                 if (state == State::dead) { moved = redrive(slot) || moved; }
                 if (state == State::leased) {
@@ -104,7 +104,7 @@ private:
         }
         const std::uint64_t number = queue_.core.issued().next();
         const Slot free = queue_.core.vacant();
-        const Slot slot = free != none ? free : queue_.core.slots();
+        const Slot slot = free != none ? free : queue_.core.slot_count();
         latchbox::detail::Wishes wishes;
         wishes.verdict = board_.board.attach(wait, IdParts::message(1, number, slot));
         wishes.parent = board_.board.blame(wait);
@@ -135,7 +135,7 @@ private:
     }
     Slot pick(State state) {
         std::vector<Slot> found;
-        for (Slot slot = 0; slot < queue_.core.slots(); ++slot) {
+        for (Slot slot = 0; slot < queue_.core.slot_count(); ++slot) {
             if (queue_.state(slot) == state) { found.push_back(slot); }
         }
         const auto count = static_cast<std::uint32_t>(found.size());

@@ -28,7 +28,7 @@ using support::Slot;
 // Any of those in this state, or `none`.
 Slot some(latchbox::testing::Choices& choices, const BareCore& queue, bool leased) {
     std::vector<Slot> found;
-    for (Slot slot = 0; slot < queue.core.slots(); ++slot) {
+    for (Slot slot = 0; slot < queue.core.slot_count(); ++slot) {
         const State state = queue.state(slot);
         if (leased ? state == State::leased : state > State::reserved && state != State::leased) {
             found.push_back(slot);

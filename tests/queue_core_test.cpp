@@ -523,7 +523,7 @@ TEST_CASE("where the newest is dropped nothing else is, and its slot is free aga
     CHECK(queue.core.stats().accepted == 5);
     CHECK(queue.core.stats().evicted == 3);
     CHECK(queue.order() == Slots{kept[1], kept[0]});
-    CHECK(queue.core.slots() == 3);
+    CHECK(queue.core.slot_count() == 3);
 }
 
 TEST_CASE("a copy whose room was asked for before is admitted, and drives out nobody [6.4]") {

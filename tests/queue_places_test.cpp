@@ -98,7 +98,7 @@ using EvictionKey = std::tuple<int, std::uint64_t, std::uint64_t>;
 Slot naive_candidate(const SoundCore& queue, const std::vector<Slot>& deaths) {
     Slot best = none;
     EvictionKey least{};
-    for (Slot slot = 0; slot < queue.core.slots(); ++slot) {
+    for (Slot slot = 0; slot < queue.core.slot_count(); ++slot) {
         const auto& record = queue.core.record(slot);
         EvictionKey key{1, record.priority, record.place};
         if (record.state == State::dead) {
@@ -625,7 +625,7 @@ private:
     }
     Slot pick(State state) {
         Slots found;
-        for (Slot slot = 0; slot < queue_.core.slots(); ++slot) {
+        for (Slot slot = 0; slot < queue_.core.slot_count(); ++slot) {
             if (queue_.state(slot) == state) { found.push_back(slot); }
         }
         return found.empty() ? none
@@ -677,7 +677,7 @@ private:
             }
         }
         // Those without a key wait for their parents alone.
-        for (Slot slot = 0; slot < queue_.core.slots(); ++slot) {
+        for (Slot slot = 0; slot < queue_.core.slot_count(); ++slot) {
             if (queue_.state(slot) < State::blocked || queue_.state(slot) == State::dead) {
                 continue;
             }

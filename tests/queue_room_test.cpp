@@ -117,7 +117,7 @@ TEST_CASE("a core that grows in whatever state is the same core [4.11]") {
     const auto before = queue.order();
     const auto stats = queue.core.stats();
     const auto due = queue.core.next_due();
-    const std::size_t slots = queue.core.slots();
+    const std::size_t slots = queue.core.slot_count();
     queue.grow({.records = 64, .histories = 64, .lines = 64, .outcomes = 64, .values = 64});
     // Less than there is changes nothing.
     queue.grow({.records = 1, .histories = 1, .lines = 1, .outcomes = 1, .values = 1});
@@ -125,7 +125,7 @@ TEST_CASE("a core that grows in whatever state is the same core [4.11]") {
     CHECK(queue.order() == before);
     CHECK(queue.core.stats() == stats);
     CHECK(queue.core.next_due() == due);
-    CHECK(queue.core.slots() == slots);
+    CHECK(queue.core.slot_count() == slots);
     REQUIRE(queue.core.first_with("v", at(0)) != nullptr);
     CHECK(queue.core.first_with("v", at(0))->slot == leased);
     CHECK_FALSE(queue.core.of_histories(32));

@@ -80,14 +80,14 @@ TEST_CASE_FIXTURE(Reserved, "after many were in use at once, few slots go round"
     }
     CHECK(shell.core.seen_count() == 2 * resting);
     CHECK(use(many) <= 2 * resting + 1);
-    CHECK(shell.core.slots() == many);
+    CHECK(shell.core.slot_count() == many);
     // Also if somebody keeps reading an old body.
     queue.publish(0).value();
     auto reader = std::move(queue.try_fetch().value());
     REQUIRE(reader.ack());
     CHECK(use(many) <= 4 * resting);
     CHECK(reader.body() == 0);
-    CHECK(shell.core.slots() == many);
+    CHECK(shell.core.slot_count() == many);
 }
 
 TEST_CASE("what messages need besides room: a history, a line for a key, room for a value [7.1]") {
@@ -189,9 +189,9 @@ TEST_CASE_FIXTURE(Reserved, "slots that somebody still sees are left to him, and
         REQUIRE(queue.fetch_batch(held, 20).value() == 20);
         REQUIRE(queue.ack_batch(held) == 20);
         for (int i = 0; i < 20; ++i) { CHECK(held[static_cast<std::size_t>(i)].body() == i); }
-        if (round == 2) { slots_of_three_rounds = shell.core.slots(); }
+        if (round == 2) { slots_of_three_rounds = shell.core.slot_count(); }
     }
-    CHECK(shell.core.slots() <= 2 * slots_of_three_rounds);
+    CHECK(shell.core.slot_count() <= 2 * slots_of_three_rounds);
 }
 
 TEST_CASE_FIXTURE(Reserved, "nor do they where some are kept for good among those let go of late") {
@@ -209,7 +209,7 @@ TEST_CASE_FIXTURE(Reserved, "nor do they where some are kept for good among thos
     }
     for (const auto& one : kept) { CHECK(one.body() == 19); }
     // 40 kept, 20 let go of late, 20 in the queue; and as much again.
-    CHECK(shell.core.slots() <= 2 * (40 + 20 + 20));
+    CHECK(shell.core.slot_count() <= 2 * (40 + 20 + 20));
 }
 
 }  // namespace

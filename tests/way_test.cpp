@@ -56,7 +56,7 @@ struct Ways {
         Shell& queue = *target.queue;
         for (;;) {
             queue.mutex.lock();
-            const auto lacking = Reserving::take_slots(queue, count, needs, target.slots);
+            const auto lacking = Reserving::take_slots(queue, count, needs, target.taken);
             if (!lacking) { break; }
             queue.grow(lacking);
         }

@@ -71,7 +71,7 @@ public:
     [[nodiscard]] bool is_empty() const { return broker_.stats().messages.held() == 0; }
     [[nodiscard]] Holdings holdings() const {
         const auto slots = [](const auto& consumer) {
-            return latchbox::detail::Access::core(consumer).slots();
+            return latchbox::detail::Access::core(consumer).slot_count();
         };
         return {support::live_allocations(), support::live_bytes(),
                 slots(work_) + slots(small_) + slots(group_)};

@@ -404,7 +404,7 @@ private:
         expect(s.held() + node.core.reserved() <= bounds_.options.capacity,
                "B1: more than capacity [4.12]");
         latchbox::QueueStats counted;
-        for (Slot slot = 0; slot < node.core.slots(); ++slot) {
+        for (Slot slot = 0; slot < node.core.slot_count(); ++slot) {
             switch (node.core.record(slot).state) {
                 case CoreState::blocked: ++counted.blocked; break;
                 case CoreState::delayed: ++counted.delayed; break;
@@ -624,7 +624,7 @@ private:
         if (message >= node.numbers.size()) { return latchbox::detail::none; }
         const std::uint64_t number = node.numbers[message];
         Slot found = latchbox::detail::none;
-        for (Slot slot = 0; slot < node.core.slots(); ++slot) {
+        for (Slot slot = 0; slot < node.core.slot_count(); ++slot) {
             if (node.core.find(slot, number) != latchbox::detail::none) { found = slot; }
         }
         return found;
@@ -637,7 +637,7 @@ private:
         std::string text;
         text += static_cast<char>(node.model.queue_at(0).removed);
         std::vector<Slot> held;
-        for (Slot slot = 0; slot < core.slots(); ++slot) {
+        for (Slot slot = 0; slot < core.slot_count(); ++slot) {
             if (core.find(slot, core.record(slot).number) == latchbox::detail::none) { continue; }
             std::size_t at = held.size();
             while (at > 0 && core.record(slot).number < core.record(held[at - 1]).number) { --at; }

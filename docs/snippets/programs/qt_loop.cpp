@@ -3,6 +3,11 @@
 //
 // The code of docs/embedding.md for Qt: built where that is found.
 
+// Qt first, with the macros that it makes of `slots`, `signals` and `emit`: any order will do.
+#include <QCoreApplication>
+#include <QObject>
+#include <QTimer>
+
 #include <chrono>
 #include <coroutine>
 #include <exception>
@@ -12,11 +17,6 @@
 
 #include "latchbox/coroutine.hpp"
 #include "latchbox/latchbox.hpp"
-
-// Qt comes last: it makes macros of `slots` and `emit`.
-#include <QCoreApplication>
-#include <QObject>
-#include <QTimer>
 
 using namespace std::chrono_literals;
 

@@ -125,7 +125,7 @@ template <class Msg, class Platform> void QueueShell<Msg, Platform>::close(After
     end_all_waiters(Errc::closed, after);
     end_leases(after);
     holds_bodies = false;
-    for (Slot slot = 0; slot < core.slots(); ++slot) {
+    for (Slot slot = 0; slot < core.slot_count(); ++slot) {
         if (core.record(slot).state > State::reserved) { drop(bodies[slot], after); }
     }
 }

@@ -83,7 +83,7 @@ public:
                 Instant now, Effects& effects, After& after) const noexcept LATCHBOX_UNCHECKED {
         Shell& queue = *target.queue;
         for (Body* const body : bodies) {
-            const Slot slot = target.slots.pop_front(queue.core.records());
+            const Slot slot = target.taken.pop_front(queue.core.records());
             if (!queue.core.admit(slot, effects)) {
                 using Judging = detail::Judging<Msg, Platform>;
                 Judging::tell_left(topic_.broker, *body, Told::pending, Cause::none, after);

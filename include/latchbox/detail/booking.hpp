@@ -90,9 +90,9 @@ private:
             }
             QueueCore::Shortage lacking;
             if (ended == Errc{}) {
-                lacking = Reserving::take_slots(queue, count, needs, target.slots);
+                lacking = Reserving::take_slots(queue, count, needs, target.taken);
                 if (lacking) {
-                    Reserving::withdraw(queue, target.slots);
+                    Reserving::withdraw(queue, target.taken);
                     // One that was waited for in another queue is not given up for it.
                     if (asks && !way.keeps_room()) {
                         queue.core.promise(count);

@@ -17,10 +17,10 @@ namespace detail {
 class ByNumber {
 public:
     [[nodiscard]] bool has_room(const QueueCore& core) const noexcept {
-        return core.slots() <= room_.position.size();
+        return core.slot_count() <= room_.position.size();
     }
     // May throw std::bad_alloc.
-    void make_room(std::size_t slots) { room_ = SlotHeap<std::uint64_t>::make(slots); }
+    void make_room(std::size_t slot_count) { room_ = SlotHeap<std::uint64_t>::make(slot_count); }
 
     // Calls `act(slot)` for `first` and all that are listed after it. Once.
     template <class Act> void each(const QueueCore& core, Slot first, Act&& act) {

@@ -283,7 +283,7 @@ private:
     void accept(Post& post) noexcept LATCHBOX_UNCHECKED {
         Part& part = parts_.of(*post.queue);
         Shell& queue = *part.queue;
-        const Slot slot = post.slots.pop_front(queue.core.records());
+        const Slot slot = post.taken.pop_front(queue.core.records());
         Reserving::redeem(queue, 1, post.needs);
         if constexpr (moves_under_lock) { queue.bodies[slot].construct(std::move(*post.message)); }
         const std::uint64_t number = detail::accept(queue, slot, *post.options, post.needs,

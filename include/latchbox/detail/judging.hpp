@@ -120,10 +120,10 @@ public:
                 });
                 return ids;
             }
-            const std::size_t slots = core.slots();
+            const std::size_t slot_count = core.slot_count();
             lock.unlock();
             ids.reserve(blocked);
-            sorted.make_room(slots);
+            sorted.make_room(slot_count);
         }
     }
 

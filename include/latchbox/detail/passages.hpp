@@ -28,7 +28,7 @@ template <class Msg, class Platform> struct PassageChain {
 template <class Msg, class Platform> struct Passage {
     struct Target {
         Reference<QueueShell<Msg, Platform>> queue;
-        SlotList slots = {};
+        SlotList taken = {};
         std::string key = {};  // given up to the queue if it is new there
     };
     std::uint64_t generation = 0;  // of the subscriptions that these are; 0: none yet

@@ -41,7 +41,7 @@ template <class Msg, class Platform> struct Post {
     std::optional<Linking<Msg, Platform>> linking;
     std::string key;
     std::string value;
-    SlotList slots;                         // of a queue
+    SlotList taken;                         // of a queue
     Cell<Msg, Platform>* made = nullptr;    // the body there, if that was made before
     std::optional<Way<Msg, Platform>> way;  // of a topic
     std::optional<Drafts<Msg, Platform>> drafts;
@@ -53,7 +53,7 @@ template <class Msg, class Platform> struct Post {
     Post(const Post&) = delete;
     Post& operator=(const Post&) = delete;
     ~Post() {
-        if (!slots.empty()) { give_back(); }
+        if (!taken.empty()) { give_back(); }
     }
 
     [[nodiscard]] bool adds_nothing() const noexcept { return repeated || same != nullptr; }
@@ -96,10 +96,10 @@ template <class Msg, class Platform> struct Post {
             return !lacking;
         };
         if (topic == nullptr) {
-            return made != nullptr || take_slot(*queue, slots) ? nullptr : queue;
+            return made != nullptr || take_slot(*queue, taken) ? nullptr : queue;
         }
         for (auto& target : way->targets()) {
-            if (!take_slot(*target.queue, target.slots)) { return target.queue.get(); }
+            if (!take_slot(*target.queue, target.taken)) { return target.queue.get(); }
         }
         return nullptr;
     }
@@ -111,10 +111,10 @@ template <class Msg, class Platform> struct Post {
             Reserving::withdraw(in, from);
         };
         if (topic == nullptr) {
-            if (made == nullptr) { withdraw_from(*queue, slots); }
+            if (made == nullptr) { withdraw_from(*queue, taken); }
             return;
         }
-        for (auto& target : way->targets()) { withdraw_from(*target.queue, target.slots); }
+        for (auto& target : way->targets()) { withdraw_from(*target.queue, target.taken); }
     }
 
 private:
@@ -132,16 +132,16 @@ private:
     }
     // A slot, and the body in it: as its move may throw, it is copied without a lock.
     void book() LATCHBOX_UNCHECKED {
-        while (slots.empty()) {
+        while (taken.empty()) {
             queue->mutex.lock();
-            if (const auto lacking = Reserving::take_slots(*queue, 1, needs, slots)) {
-                Reserving::withdraw(*queue, slots);
+            if (const auto lacking = Reserving::take_slots(*queue, 1, needs, taken)) {
+                Reserving::withdraw(*queue, taken);
                 queue->grow(lacking);
                 continue;
             }
             Reserving::promise(*queue, 1, needs);
             queue->core.redeem(1);  // whether there is room is asked later, and of nobody before
-            auto& cell = queue->bodies[slots.front()];
+            auto& cell = queue->bodies[taken.front()];
             queue->mutex.unlock();
             cell.construct(std::as_const(*message));
             made = &cell;
@@ -154,7 +154,7 @@ private:
         if (made != nullptr) { queue->drop(*made, after); }
         queue->core.promise(1);
         Reserving::redeem(*queue, 1, needs);
-        const Slot slot = slots.pop_front(queue->core.records());
+        const Slot slot = taken.pop_front(queue->core.records());
         queue->core.withdraw(slot, !queue->bodies[slot].vacant());
         queue->conclude(moment, effects, after);
         queue->act_on(after);

@@ -95,37 +95,37 @@ private:
     }
 
     template <class Source> Result<MessageId> accept_one(Source& message) LATCHBOX_UNCHECKED {
-        SlotList slots;
-        if (const Errc refused = reserve(1, slots); refused != Errc{}) { return outcome(refused); }
+        SlotList taken;
+        if (const Errc refused = reserve(1, taken); refused != Errc{}) { return outcome(refused); }
         // The lock is held. Only a move that cannot throw may run under it. [4.10]
         if constexpr (moves_under_lock) {
-            shell_.bodies[slots.front()].construct(std::move(message));
+            shell_.bodies[taken.front()].construct(std::move(message));
         } else {
-            const Errc lost = fill_unlocked(std::span<Source>{&message, 1}, slots);
+            const Errc lost = fill_unlocked(std::span<Source>{&message, 1}, taken);
             if (lost != Errc{}) { return outcome(lost); }
         }
         MessageId id;
-        accept(slots, &id);
+        accept(taken, &id);
         return id;
     }
 
     Result<std::vector<MessageId>> accept_all(std::span<Msg> messages) LATCHBOX_UNCHECKED {
         std::vector<MessageId> ids(messages.size());
-        SlotList slots;
-        if (const Errc refused = reserve(messages.size(), slots); refused != Errc{}) {
+        SlotList taken;
+        if (const Errc refused = reserve(messages.size(), taken); refused != Errc{}) {
             return outcome(refused, ids);
         }
         if constexpr (moves_under_lock) {
-            Slot slot = slots.front();
+            Slot slot = taken.front();
             for (Msg& message : messages) {
                 shell_.bodies[slot].construct(std::move(message));
                 slot = shell_.core.record(slot).links.next;
             }
         } else {
-            const Errc lost = fill_unlocked(messages, slots);
+            const Errc lost = fill_unlocked(messages, taken);
             if (lost != Errc{}) { return outcome(lost, ids); }
         }
-        accept(slots, ids.data());
+        accept(taken, ids.data());
         return ids;
     }
 
@@ -158,7 +158,7 @@ private:
         return true;
     }
     // Reserves `count` slots and returns holding the lock; or returns why not, without it.
-    Errc reserve(std::size_t count, SlotList& slots) LATCHBOX_UNCHECKED {
+    Errc reserve(std::size_t count, SlotList& taken) LATCHBOX_UNCHECKED {
         const QueueOptions& queue = shell_.options;
         Promise promise{*this};
         for (bool exact = timed() || has_value();;) {
@@ -187,9 +187,9 @@ private:
                 promise.places = count;
                 continue;
             }
-            const auto lacking = Reserving::take_slots(shell_, count, needs(), slots);
+            const auto lacking = Reserving::take_slots(shell_, count, needs(), taken);
             if (!lacking) { return Errc{}; }
-            Reserving::withdraw(shell_, slots);
+            Reserving::withdraw(shell_, taken);
             shell_.core.promise(count);
             promise.places = count;
             shell_.grow(lacking);
@@ -243,10 +243,10 @@ private:
     // or filled up meanwhile. A body that cannot be copied is accepted all the same; if nothing is
     // left to evict by then, beyond capacity. Holds the lock again if it returns `Errc{}`.
     template <class Source>
-    Errc fill_unlocked(std::span<Source> messages, SlotList& slots) LATCHBOX_UNCHECKED {
+    Errc fill_unlocked(std::span<Source> messages, SlotList& taken) LATCHBOX_UNCHECKED {
         constexpr bool copies = std::is_copy_constructible_v<Msg>;
         {
-            Unlocked unlocked{*this, slots};
+            Unlocked unlocked{*this, taken};
             for (Source& message : messages) {
                 if constexpr (copies) {
                     unlocked.next->construct(std::as_const(message));
@@ -257,17 +257,17 @@ private:
             }
             unlocked.filled = true;
         }
-        if (!shell_.is_closed() && is_repeated()) { return discard(slots, repeated); }
+        if (!shell_.is_closed() && is_repeated()) { return discard(taken, repeated); }
         if constexpr (copies) {
-            if (shell_.is_closed()) { return discard(slots, Errc::closed); }
-            if (!shell_.core.has_room(0)) { return discard(slots, Errc::full); }
+            if (shell_.is_closed()) { return discard(taken, Errc::closed); }
+            if (!shell_.core.has_room(0)) { return discard(taken, Errc::full); }
         }
         return Errc{};
     }
-    Errc discard(SlotList& slots, Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
+    Errc discard(SlotList& taken, Errc why) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         After after;
-        while (!slots.empty()) {
-            const Slot slot = slots.pop_front(shell_.core.records());
+        while (!taken.empty()) {
+            const Slot slot = taken.pop_front(shell_.core.records());
             shell_.drop(shell_.bodies[slot], after);  // destroyed later, and not vacant before
             shell_.core.withdraw(slot, !shell_.bodies[slot].vacant());
         }
@@ -280,20 +280,20 @@ private:
     struct Unlocked {
         using Body = Cell<Msg, Platform>;
         Publishing& publishing;
-        SlotList& slots;
+        SlotList& taken;
         Body* first = nullptr;
         Body* next = nullptr;  // the first that is not made yet
         bool filled = false;
 
-        Unlocked(Publishing& p, SlotList& s) noexcept LATCHBOX_UNCHECKED : publishing{p}, slots{s} {
+        Unlocked(Publishing& p, SlotList& s) noexcept LATCHBOX_UNCHECKED : publishing{p}, taken{s} {
             Shell& shell = publishing.shell_;
-            for (Slot slot = slots.back(); slot != none;
+            for (Slot slot = taken.back(); slot != none;
                  slot = shell.core.record(slot).links.previous) {
                 shell.bodies[slot].next_doomed = first;
                 first = &shell.bodies[slot];
             }
             next = first;
-            Reserving::promise(shell, slots.size(), publishing.needs());
+            Reserving::promise(shell, taken.size(), publishing.needs());
             shell.mutex.unlock();
         }
         Unlocked(const Unlocked&) = delete;
@@ -304,23 +304,23 @@ private:
                 made->destroy();
             }
             publishing.moment_ = shell.enter(publishing.moment_.exact());
-            Reserving::redeem(shell, slots.size(), publishing.needs());
+            Reserving::redeem(shell, taken.size(), publishing.needs());
             if (filled) { return; }
-            Reserving::withdraw(shell, slots);
+            Reserving::withdraw(shell, taken);
             shell.finish(publishing.moment_, publishing.effects_);
         }
     };
 
     // Accepts all, and unlocks. A queue that closed while bodies were made without the lock has
     // accepted them before, and lets go of them at once.
-    void accept(SlotList& slots, MessageId* ids) noexcept LATCHBOX_RELEASE(shell_.mutex) {
+    void accept(SlotList& taken, MessageId* ids) noexcept LATCHBOX_RELEASE(shell_.mutex) {
         QueueCore& core = shell_.core;
         After after;
         core.make_room(0, effects_);
         auto* const linking = tied_ != nullptr ? &tied_->linking : nullptr;
         std::string* const key = tied_ != nullptr ? &tied_->key : nullptr;
-        while (!slots.empty()) {
-            const Slot slot = slots.pop_front(core.records());
+        while (!taken.empty()) {
+            const Slot slot = taken.pop_front(core.records());
             const std::uint64_t number = detail::accept(shell_, slot, options_, needs(), linking,
                                                         key, moment_.now, effects_);
             if (has_value()) {

@@ -261,7 +261,7 @@ public:
     }
     [[nodiscard]] Issued& issued() noexcept { return issued_; }
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
-    [[nodiscard]] Slot slots() const noexcept { return fresh_; }
+    [[nodiscard]] Slot slot_count() const noexcept { return fresh_; }
     [[nodiscard]] std::vector<Record>& records() noexcept { return table_.records; }
     // The first broken invariant in words, or nullptr. In queue_audit.hpp.
     [[nodiscard]] const char* audit() const;

@@ -282,7 +282,7 @@ public:
     }
 
     void end_leases(After& after) noexcept LATCHBOX_REQUIRES(mutex) {
-        for (Slot slot = 0; core.in(State::leased) != 0 && slot < core.slots(); ++slot) {
+        for (Slot slot = 0; core.in(State::leased) != 0 && slot < core.slot_count(); ++slot) {
             if (LeaseWatch* const watch = core.unwatch(slot)) { after.end(*watch); }
         }
     }

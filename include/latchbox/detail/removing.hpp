@@ -58,9 +58,9 @@ public:
                 return 0;
             }
             if (shell.core.first_dead() != none && !sorted.has_room(shell.core)) {
-                const std::size_t slots = shell.core.slots();
+                const std::size_t slot_count = shell.core.slot_count();
                 shell.mutex.unlock();
-                sorted.make_room(slots);
+                sorted.make_room(slot_count);
                 continue;
             }
             After after;

@@ -35,7 +35,7 @@ public:
 
     // As many slots as there are messages; or what has to grow first.
     static QueueCore::Shortage take_slots(Shell& shell, std::size_t count, const Needs& needs,
-                                          SlotList& slots) noexcept LATCHBOX_REQUIRES(shell.mutex) {
+                                          SlotList& taken) noexcept LATCHBOX_REQUIRES(shell.mutex) {
         QueueCore& core = shell.core;
         if (const auto lacking = core.of_outcomes(count)) { return lacking; }
         if (needs.history) {
@@ -45,16 +45,16 @@ public:
         if (needs.value) {
             if (const auto lacking = core.of_values()) { return lacking; }
         }
-        while (slots.size() < count) {
+        while (taken.size() < count) {
             const Slot slot = take_slot(shell);
             if (slot == none) { return core.of_records(); }
-            slots.push_back(core.records(), slot);
+            taken.push_back(core.records(), slot);
         }
         return {};
     }
     // Slots whose bodies nobody has seen.
-    static void withdraw(Shell& shell, SlotList& slots) noexcept LATCHBOX_REQUIRES(shell.mutex) {
-        while (!slots.empty()) { shell.core.withdraw(slots.pop_front(shell.core.records())); }
+    static void withdraw(Shell& shell, SlotList& taken) noexcept LATCHBOX_REQUIRES(shell.mutex) {
+        while (!taken.empty()) { shell.core.withdraw(taken.pop_front(shell.core.records())); }
     }
     // What `count` reserved messages need stays theirs while the lock is not held, until it is held
     // again and redeemed.

@@ -29,10 +29,10 @@ public:
     };
 
     // For slots below `slots`. May throw std::bad_alloc; needs no lock.
-    [[nodiscard]] static Room make(std::size_t slots) {
+    [[nodiscard]] static Room make(std::size_t slot_count) {
         Room room;
-        room.entries.resize(slots);
-        room.chains.assign(std::bit_ceil(slots), none);
+        room.entries.resize(slot_count);
+        room.chains.assign(std::bit_ceil(slot_count), none);
         return room;
     }
     // Takes the room if it is larger, and leaves the old memory in it.

@@ -145,23 +145,23 @@ private:
         using Reserving = detail::Reserving<Msg, Platform>;
         constexpr Needs needs{.history = true};
         std::size_t dropped = 0;
-        SlotList slots;
+        SlotList taken;
         Moment moment;
         for (;;) {
             moment = queue.enter();
             if (queue.is_closed()) { return queue.mutex.unlock(); }
             const std::size_t count = queue.core.room_to_replay(retained.size());
-            const auto lacking = Reserving::take_slots(queue, count, needs, slots);
+            const auto lacking = Reserving::take_slots(queue, count, needs, taken);
             dropped = retained.size() - count;
             if (!lacking) { break; }
-            Reserving::withdraw(queue, slots);
+            Reserving::withdraw(queue, taken);
             queue.grow(lacking);
         }
         Effects effects;
         Aftermath<Msg, Platform> after;
         queue.core.drop_copies(dropped);
         for (std::size_t i = dropped; i < retained.size(); ++i) {
-            const Slot slot = slots.pop_front(queue.core.records());
+            const Slot slot = taken.pop_front(queue.core.records());
             Wishes wishes{.priority = retained[i].priority, .number = queue.feed->replayed + i};
             retained.attach(i, IdParts::message(queue.number(), wishes.number, slot), wishes);
             queue.share(slot, retained.hand_over(i));

@@ -119,7 +119,7 @@ public:
             Effects effects;
             const Moment moment = queue.enter();
             redeem(target);
-            Reserving::withdraw(queue, target.slots);
+            Reserving::withdraw(queue, target.taken);
             queue.finish(moment, effects);
         }
         if (const auto queue = std::exchange(roomy_, Reference<Shell>{})) {

@@ -22,7 +22,7 @@ template <class Msg, class Platform>
     Instant first = Instant::never();
     detail::Access::shell(broker).for_each([&first](auto& queue) LATCHBOX_UNCHECKED {
         const detail::Lock lock{queue.mutex};
-        for (detail::Slot slot = 0; slot < queue.core.slots(); ++slot) {
+        for (detail::Slot slot = 0; slot < queue.core.slot_count(); ++slot) {
             if (queue.core.record(slot).state != detail::State::leased) { continue; }
             first = detail::earlier(first, queue.core.history(slot).at);
         }

@@ -88,7 +88,7 @@ private:
             detail::Lock lock{queue.mutex};
             const std::size_t held = queue.core.held();
             fits = held <= room;
-            for (detail::Slot slot = 0; fits && slot < queue.core.slots(); ++slot) {
+            for (detail::Slot slot = 0; fits && slot < queue.core.slot_count(); ++slot) {
                 const detail::State state = queue.core.record(slot).state;
                 if (state <= detail::State::reserved) { continue; }
                 const MessageId id = queue.id_of(slot);
