@@ -19,7 +19,7 @@
 #include <string>
 
 #include "simulation/operations.hpp"
-#include "support/environment.hpp"
+#include "support/seed.hpp"
 
 using namespace scenes;
 
@@ -120,7 +120,7 @@ private:
 // Two that both wait, or both go through many locks, have millions of schedules: these are bounded.
 // The limits are such that more of them would find hardly another program complete.
 TEST_CASE("every pair of operations comes to what one of its orders comes to [4.1] [4.9] [4.11]") {
-    Matrix matrix{"pairs", 36'000, 3, 60'000};
+    Matrix matrix{"pairs", 20'000, 3, 60'000};
     for (std::size_t before = 0; before < states_before; ++before) {
         for (std::size_t i = 0; i < operations; ++i) {
             for (std::size_t j = i; j < operations; ++j) {
@@ -133,7 +133,7 @@ TEST_CASE("every pair of operations comes to what one of its orders comes to [4.
 }
 
 TEST_CASE("every triple of operations comes to what one of its orders comes to [4.1] [4.9]") {
-    Matrix matrix{"triples", 2'200, 2, 12'000};
+    Matrix matrix{"triples", 3'000, 2, 8'000};
     for (const Before before : {Before::family, Before::full}) {
         for (std::size_t i = 0; i < operations; ++i) {
             for (std::size_t j = i; j < operations; ++j) {
