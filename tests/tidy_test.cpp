@@ -60,6 +60,7 @@ const std::vector<Header> headers = {
     {2, "detail/key_lines.hpp"},
     {2, "detail/issued.hpp"},
     {2, "detail/dedup_window.hpp"},
+    {2, "detail/pointer_map.hpp"},
     {2, "detail/issuers.hpp"},
     {2, "detail/pattern_index.hpp"},
     {2, "detail/feed.hpp"},

@@ -3,14 +3,13 @@
 #pragma once
 
 #include <atomic>
-#include <map>
-#include <string>
 #include <string_view>
 #include <utility>
 
 #include "latchbox/detail/acting.hpp"
 #include "latchbox/detail/cascade.hpp"
 #include "latchbox/detail/issuers.hpp"
+#include "latchbox/detail/pointer_map.hpp"
 #include "latchbox/detail/topics.hpp"
 #include "latchbox/detail/turns.hpp"
 #include "latchbox/detail/watching.hpp"
@@ -172,8 +171,7 @@ public:
     }
     [[nodiscard]] Reference<Shell> find(std::string_view name) {
         Lock lock{names};
-        const auto at = by_name.find(name);
-        return refer(at == by_name.end() ? nullptr : at->second);
+        return refer(by_name.find(name));
     }
     // Somebody waits for that: a drain, or a removed queue for its last lease.
     void became_idle(Shell& queue) noexcept {
@@ -292,12 +290,16 @@ public:
                 queue = issuers.after(0);
                 if (queue == nullptr) { break; }
                 issuers.erase(queue->number());
+                by_name.erase(queue->name());
             }
             time.discharge(queue->retire());
             queue->let_go();
         }
     }
 
+    [[nodiscard]] static Reference<Shell> refer(Shell* queue) noexcept {
+        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
+    }
     // Calls `act` for every queue, oldest first, holding no lock.
     template <class Act> void for_each(Act&& act) {
         for (auto queue = next_after(0); queue; queue = next_after(queue->number())) {
@@ -308,8 +310,8 @@ public:
     // --- names: who changes them stands in naming.hpp and subscribing.hpp ----------------------
 
     typename Platform::Mutex names;
-    // Queues and groups.
-    std::map<std::string, Shell*, std::less<>> by_name LATCHBOX_GUARDED_BY(names);
+    using ByName = PointerMap<std::string_view, Shell>;  // by names that the queues keep
+    ByName by_name LATCHBOX_GUARDED_BY(names);           // queues and groups
     // Queues that were removed, too, as long as something is leased; and those of subscriptions.
     Issuers<Shell> issuers LATCHBOX_GUARDED_BY(names);
     Topics topics LATCHBOX_GUARDED_BY(names);
@@ -332,9 +334,6 @@ private:
             act(queue, after);
             queue.act_on(after);
         });
-    }
-    static Reference<Shell> refer(Shell* queue) noexcept {
-        return queue != nullptr ? Reference<Shell>::to(*queue) : Reference<Shell>{};
     }
 
     typename Platform::template Atomic<std::uint8_t> mode_{open};

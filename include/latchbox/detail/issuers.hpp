@@ -8,6 +8,7 @@
 #include <map>
 
 #include "latchbox/detail/issued.hpp"
+#include "latchbox/detail/pointer_map.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -22,19 +23,20 @@ inline std::uint32_t draw_number() noexcept {
     return drawn;
 }
 
+// What is left of a queue that was removed.
+struct RemovedQueue {
+    Issued past{0};
+    std::uint32_t next = 0;  // that was removed after it
+};
+
 // Who issued the ids of a broker, by number: a queue; or it was removed, and this is what is left
 // of it. Of those as much is kept as a bound allows, the one removed first is forgotten first.
 // [5.2] Under the broker's lock of names; memory is made before, by `make`.
 template <class Queue> class Issuers {
 public:
-    // What is left of a queue that was removed.
-    struct Removed {
-        Issued past{0};
-        std::uint32_t next = 0;  // that was removed after it
-    };
     struct Maps {
-        std::map<std::uint32_t, Queue*> queues;
-        std::map<std::uint32_t, Removed> removed;
+        PointerMap<std::uint32_t, Queue> queues;
+        std::map<std::uint32_t, RemovedQueue> removed;
     };
 
     explicit Issuers(std::size_t most_weight = std::size_t{1} << 20) noexcept
@@ -43,24 +45,22 @@ public:
     // For `insert`: the queue, and its place among the removed. May throw std::bad_alloc.
     [[nodiscard]] static Maps make(Queue& queue) {
         Maps one;
-        one.queues[queue.number()] = &queue;
+        one.queues = PointerMap<std::uint32_t, Queue>::make(queue.number(), queue);
         one.removed[queue.number()];
         return one;
     }
     void insert(Maps& one) noexcept {
-        maps_.queues.insert(one.queues.extract(one.queues.begin()));
+        maps_.queues.insert(one.queues);
         spare_.insert(one.removed.extract(one.removed.begin()));
     }
 
     [[nodiscard]] Queue* find(std::uint32_t number) const noexcept {
-        const auto at = maps_.queues.find(number);
-        return at != maps_.queues.end() ? at->second : nullptr;
+        return maps_.queues.find(number);
     }
     // The queue with the least number above `number`, or nullptr: numbers follow the order in which
     // queues were made.
     [[nodiscard]] Queue* after(std::uint32_t number) const noexcept {
-        const auto at = maps_.queues.upper_bound(number);
-        return at != maps_.queues.end() ? at->second : nullptr;
+        return maps_.queues.after(number);
     }
     // How it went with a message of a queue that was removed: never_issued if there was none such.
     [[nodiscard]] Issued::Past past(std::uint32_t number, std::uint64_t message) const noexcept {
@@ -73,7 +73,7 @@ public:
     // destroyed without the lock.
     [[nodiscard]] Maps outlive(std::uint32_t number, Issued& issued) noexcept {
         Maps forgotten;
-        forgotten.queues.insert(maps_.queues.extract(number));
+        forgotten.queues.take(maps_.queues, number);
         const auto at = maps_.removed.insert(spare_.extract(number)).position;
         at->second.past = issued.hand_over();
         weight_ += weight(at->second);
@@ -90,7 +90,7 @@ public:
     // The queue goes, and nobody asks for what it issued.
     [[nodiscard]] Maps forget(std::uint32_t number) noexcept {
         Maps forgotten;
-        forgotten.queues.insert(maps_.queues.extract(number));
+        forgotten.queues.take(maps_.queues, number);
         forgotten.removed.insert(spare_.extract(number));
         return forgotten;
     }
@@ -99,12 +99,14 @@ public:
 
 private:
     // What remembering it takes: its failures, and a flat rate.
-    static std::size_t weight(const Removed& removed) noexcept { return removed.past.room() + 16; }
+    static std::size_t weight(const RemovedQueue& removed) noexcept {
+        return removed.past.room() + 16;
+    }
 
     std::size_t most_weight_;
     Maps maps_;
-    std::map<std::uint32_t, Removed> spare_;  // the places of queues that are there
-    std::uint32_t first_ = 0;                 // of the removed, through Removed::next; 0: none
+    std::map<std::uint32_t, RemovedQueue> spare_;  // the places of queues that are there
+    std::uint32_t first_ = 0;  // of the removed, through RemovedQueue::next; 0: none
     std::uint32_t last_ = 0;
     std::size_t weight_ = 0;
 };

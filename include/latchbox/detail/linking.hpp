@@ -16,6 +16,15 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
+// One of the parents that a publish names.
+struct NamedParent {
+    MessageId id;
+    std::uint32_t at;
+    bool operator<(const NamedParent& other) const noexcept {
+        return id != other.id ? id < other.id : at < other.at;
+    }
+};
+
 // How messages that are about to be published come to wait for their parents. Each is linked to
 // each parent while that parent's queue is held, one queue at a time; from then on the latch board
 // keeps it informed, accepted or not, so that it does not matter who is first. [5.4] What was not
@@ -70,13 +79,7 @@ public:
 private:
     // Which of them were named before; empty if there is no question.
     static std::vector<bool> repeated(const std::vector<MessageId>& parents) {
-        struct Key {
-            MessageId id;
-            std::uint32_t at;
-            bool operator<(const Key& other) const noexcept {
-                return id != other.id ? id < other.id : at < other.at;
-            }
-        };
+        using Key = NamedParent;
         std::vector<bool> repeated;
         if (parents.size() < 2) { return repeated; }
         repeated.resize(parents.size());

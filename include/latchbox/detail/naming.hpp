@@ -2,7 +2,6 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -20,7 +19,7 @@ public:
     using Broker = BrokerShell<Msg, Platform>;
     using Shell = QueueShell<Msg, Platform>;
     using Topic = TopicShell<Msg, Platform>;
-    using ByName = std::map<std::string, Shell*, std::less<>>;
+    using ByName = typename Broker::ByName;
 
     // Everything that can fail, outside the lock: a queue, its place with the timekeeper, its nodes
     // in the maps.
@@ -32,14 +31,14 @@ public:
     // Without a name if that is empty. May throw std::bad_alloc.
     [[nodiscard]] static Made make(Broker& broker, std::string_view name, Reference<Shell> queue) {
         Made made{std::move(queue), {}, {}};
-        if (!name.empty()) { made.name.emplace(std::string{name}, made.queue.get()); }
+        if (!name.empty()) { made.name = ByName::make(made.queue->name(), *made.queue); }
         made.number = Issuers<Shell>::make(*made.queue);
         made.queue->enlist(broker.time.enlist(*made.queue));
         return made;
     }
     // Under the lock of names. From here on others find it.
     static void insert(Broker& broker, Made& made) noexcept LATCHBOX_REQUIRES(broker.names) {
-        if (!made.name.empty()) { broker.by_name.insert(made.name.extract(made.name.begin())); }
+        if (!made.name.empty()) { broker.by_name.insert(made.name); }
         made.queue->hold();
         broker.issuers.insert(made.number);
     }
@@ -56,9 +55,7 @@ public:
                          Reference<Shell>{new Shell{Reference<Broker>::to(broker), name, options,
                                                     draw_number()}});
         Lock lock{broker.names};
-        const auto at = broker.by_name.find(name);
-        if (at != broker.by_name.end()) {
-            auto found = Reference<Shell>::to(*at->second);
+        if (auto found = broker.refer(broker.by_name.find(name))) {
             lock.unlock();
             discard(broker, made);
             return found;
@@ -101,9 +98,8 @@ public:
         Unlisted unlisted;
         {
             Lock lock{broker.names};
-            const auto at = broker.by_name.find(name);
-            if (at == broker.by_name.end() || broker.is_closed()) { return false; }
-            unlisted.queue = Reference<Shell>::to(*at->second);
+            unlisted.queue = broker.refer(broker.by_name.find(name));
+            if (!unlisted.queue || broker.is_closed()) { return false; }
             unlist(broker, unlisted);
         }
         end(broker, *unlisted.queue);
@@ -114,14 +110,14 @@ public:
     struct Unlisted {
         Reference<Shell> queue;
         ByName name;
-        PatternIndex<typename Topics<Msg, Platform>::Subscriber> pattern;
+        PatternIndex<Subscriber> pattern;
     };
     // Nobody finds `unlisted.queue` any more.
     static void unlist(Broker& broker, Unlisted& unlisted) noexcept
         LATCHBOX_REQUIRES(broker.names) {
         Shell& queue = *unlisted.queue;
         if (!queue.feed || !queue.feed->group.empty()) {
-            unlisted.name.insert(broker.by_name.extract(queue.name()));
+            unlisted.name.take(broker.by_name, queue.name());
         }
         if (!queue.feed) { return; }
         unlisted.pattern = broker.topics.unlist(queue);

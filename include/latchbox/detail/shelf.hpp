@@ -19,6 +19,15 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
+// When a retained message is too old; of those at one instant the first comes first.
+struct RetainedAge {
+    Instant until;
+    std::uint64_t sequence;
+    friend constexpr bool operator<(const RetainedAge& a, const RetainedAge& b) noexcept {
+        return a.until != b.until ? a.until < b.until : a.sequence < b.sequence;
+    }
+};
+
 // The messages of all topics of one broker: their bodies, what was issued, and what is retained.
 // Its mutex comes after those of queues, and before the latches'. Memory grows by chunks, made
 // outside the lock; what nobody holds any more is used again.
@@ -76,7 +85,7 @@ public:
     [[nodiscard]] Body* take(std::size_t count, bool ages) LATCHBOX_UNCHECKED {
         typename Chunks<Body>::Chunk chunk;
         Issued::Room outcomes;
-        typename SlotHeap<Age>::Room aging;
+        typename SlotHeap<RetainedAge>::Room aging;
         for (;;) {
             Lock lock{mutex};
             bodies_.adopt(chunk);
@@ -93,7 +102,7 @@ public:
             } else if (ages && ages_.room() < bodies_.capacity()) {
                 const std::size_t wanted = bodies_.capacity();
                 lock.unlock();
-                aging = SlotHeap<Age>::make(wanted);
+                aging = SlotHeap<RetainedAge>::make(wanted);
             } else {
                 return take_chain(count);
             }
@@ -210,14 +219,6 @@ public:
     std::uint64_t aged_out LATCHBOX_GUARDED_BY(mutex) = 0;
 
 private:
-    struct Age {
-        Instant until;
-        std::uint64_t sequence;
-        friend constexpr bool operator<(const Age& a, const Age& b) noexcept {
-            return a.until != b.until ? a.until < b.until : a.sequence < b.sequence;
-        }
-    };
-
     [[nodiscard]] Body* take_chain(std::size_t count) noexcept LATCHBOX_REQUIRES(mutex) {
         Body* chain = nullptr;
         for (; count != 0; --count) {
@@ -262,7 +263,7 @@ private:
     std::uint32_t used_ LATCHBOX_GUARDED_BY(mutex) = 0;  // from here on never taken
     std::size_t in_use_ LATCHBOX_GUARDED_BY(mutex) = 0;
     std::size_t retained_ LATCHBOX_GUARDED_BY(mutex) = 0;
-    SlotHeap<Age> ages_ LATCHBOX_GUARDED_BY(mutex);  // of those that will be too old, by slot
+    SlotHeap<RetainedAge> ages_ LATCHBOX_GUARDED_BY(mutex);  // of those that age, by slot
     bool closed_ LATCHBOX_GUARDED_BY(mutex) = false;
 };
 

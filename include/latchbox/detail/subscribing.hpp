@@ -50,7 +50,7 @@ public:
         auto entry = Topics<Msg, Platform>::make(pattern, *queue);
         auto made = Naming::make(broker, group ? name : std::string{}, std::move(queue));
         Lock lock{broker.names};
-        if (group && broker.by_name.find(name) != broker.by_name.end()) {
+        if (group && broker.by_name.find(name) != nullptr) {
             lock.unlock();
             Naming::discard(broker, made);
             return join(broker, pattern, options);

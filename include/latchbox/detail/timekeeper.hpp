@@ -98,7 +98,7 @@ public:
     // A number for `queue`, by which its due things are known. May throw std::bad_alloc.
     [[nodiscard]] std::uint32_t enlist(Queue& queue) {
         for (std::size_t wanted = 16;; wanted *= 2) {
-            std::vector<Queue*> queues;
+            std::vector<void*> queues;
             std::vector<std::uint32_t> free;
             queues.reserve(wanted);
             free.reserve(wanted);
@@ -136,7 +136,7 @@ public:
         Lock lock{mutex_};
         if (due_.contains(number)) { due_.remove(number); }
         if (due.at.is_never()) { return; }
-        due_.insert({due, queues_[number]->number()}, number);
+        due_.insert({due, queue(number).number()}, number);
         lower(due.at);
     }
     // Rings when `at` has come, unless it is cancelled before.
@@ -177,14 +177,14 @@ public:
         }
         const Due end = Due::last_at(now);
         const Due limit = due_.size() > 1 && due_.second().due < end ? due_.second().due : end;
-        return {Reference<Queue>::to(*queues_[due_.front().item]), due_.front().key.due, limit};
+        return {Reference<Queue>::to(queue(due_.front().item)), due_.front().key.due, limit};
     }
     // The queue that has something to do next, whenever that is.
     [[nodiscard]] Turn first() noexcept {
         Lock lock{mutex_};
         if (due_.empty()) { return {}; }
         const Due& due = due_.front().key.due;
-        return {Reference<Queue>::to(*queues_[due_.front().item]), due, due};
+        return {Reference<Queue>::to(queue(due_.front().item)), due, due};
     }
     [[nodiscard]] Instant next_due() const noexcept {
         return Instant{Duration::nanoseconds(next_due_.load(std::memory_order_acquire))};
@@ -276,6 +276,10 @@ private:
         const Instant latest{Duration::nanoseconds(read < seen ? seen : read)};
         return {latest, latest};
     }
+    // Which they are does not matter to the vector: one for all kinds of messages.
+    [[nodiscard]] Queue& queue(std::uint32_t number) const noexcept LATCHBOX_REQUIRES(mutex_) {
+        return *static_cast<Queue*>(queues_[number]);
+    }
     void rouse_locked(Sleep<Platform>& sleep) noexcept LATCHBOX_REQUIRES(mutex_) {
         sleep.roused = true;
         sleep.wake.notify_one();
@@ -298,8 +302,8 @@ private:
     typename Platform::template Atomic<std::int64_t> seen_{INT64_MIN};
 
     typename Platform::Mutex mutex_;
-    SlotHeap<QueueDue> due_ LATCHBOX_GUARDED_BY(mutex_);  // of queues, by their numbers
-    std::vector<Queue*> queues_ LATCHBOX_GUARDED_BY(mutex_);
+    SlotHeap<QueueDue> due_ LATCHBOX_GUARDED_BY(mutex_);     // of queues, by their numbers
+    std::vector<void*> queues_ LATCHBOX_GUARDED_BY(mutex_);  // see `queue`
     std::vector<std::uint32_t> free_ LATCHBOX_GUARDED_BY(mutex_);
     Alarms alarms_ LATCHBOX_GUARDED_BY(mutex_);
     Sleep<Platform>* newest_ LATCHBOX_GUARDED_BY(mutex_) = nullptr;

@@ -5,16 +5,26 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <string_view>
 #include <utility>
 
 #include "latchbox/detail/pattern_index.hpp"
+#include "latchbox/detail/pointer_map.hpp"
 #include "latchbox/detail/topic_shell.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
+
+// The queue of a subscription, whatever messages it has: those of one pattern are in the order in
+// which they were made.
+struct Subscriber {
+    std::uint32_t number;
+    void* queue;
+    friend bool operator<(const Subscriber& a, const Subscriber& b) noexcept {
+        return a.number < b.number;
+    }
+};
 
 // Who subscribed to what, and which topics there are: a subject is here while somebody holds its
 // topic (a handle, or a message on the shelf), for ever if it was given options, and else for a
@@ -25,21 +35,12 @@ template <class Msg, class Platform> class Topics {
 public:
     using Topic = TopicShell<Msg, Platform>;
     using Queue = QueueShell<Msg, Platform>;
-    using BySubject = std::map<std::string_view, Topic*>;
+    using BySubject = PointerMap<std::string_view, Topic>;  // by subjects that the topics keep
 
     // Which subscriptions there are: changes with them, before anything else depends on it.
     [[nodiscard]] std::uint64_t generation() const noexcept {
         return generation_.load(std::memory_order_acquire);
     }
-
-    // One queue of the index: those of one pattern in the order in which they were made.
-    struct Subscriber {
-        std::uint32_t number;
-        Queue* queue;
-        friend bool operator<(const Subscriber& a, const Subscriber& b) noexcept {
-            return a.number < b.number;
-        }
-    };
 
     // --- subscriptions -----------------------------------------------------------------------
 
@@ -61,28 +62,26 @@ public:
         return subscriptions_.erase(feed.pattern, {queue.number(), &queue});
     }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return subscriptions_.size(); }
-    // Calls `found(subscriber)` for each that matches.
+    // Calls `found(queue)` for each that matches.
     template <class Found> void match(std::string_view subject, Found&& found) const {
-        subscriptions_.match(subject, found);
+        subscriptions_.match(
+            subject, [&found](const Subscriber& one) { found(*static_cast<Queue*>(one.queue)); });
     }
 
     // --- topics ------------------------------------------------------------------------------
 
     // For `insert`. May throw std::bad_alloc.
     [[nodiscard]] static BySubject make(Topic& topic) {
-        BySubject one;
-        one.emplace(topic.subject, &topic);
-        return one;
+        return BySubject::make(topic.subject, topic);
     }
-    void insert(BySubject& one) noexcept { by_subject_.insert(one.extract(one.begin())); }
+    void insert(BySubject& one) noexcept { by_subject_.insert(one); }
     // Held once more; or nullptr.
     [[nodiscard]] Topic* find(std::string_view subject) noexcept {
-        const auto at = by_subject_.find(subject);
-        if (at == by_subject_.end()) { return nullptr; }
-        Topic& topic = *at->second;
-        if (!topic.is_held()) { get_up(topic); }
-        topic.hold();
-        return &topic;
+        Topic* const topic = by_subject_.find(subject);
+        if (topic == nullptr) { return nullptr; }
+        if (!topic->is_held()) { get_up(*topic); }
+        topic->hold();
+        return topic;
     }
     // Nobody holds it any more. Where too many rest, one or two that rest the longest are given
     // back to be forgotten, as a chain through `older`, their places in `nodes`; but not those that
@@ -97,20 +96,18 @@ public:
             if (oldest.remembers(now)) {
                 lie_down(oldest);
             } else {
-                nodes.insert(by_subject_.extract(oldest.subject));
+                nodes.take(by_subject_, oldest.subject);
                 oldest.older = std::exchange(forgotten, &oldest);
             }
         }
         return forgotten;
     }
     // Calls `act(topic)` for each.
-    template <class Act> void for_each(Act&& act) {
-        for (const auto& [subject, topic] : by_subject_) { act(*topic); }
-    }
+    template <class Act> void for_each(Act&& act) { by_subject_.for_each(act); }
     [[nodiscard]] std::size_t size() const noexcept { return by_subject_.size() - resting_; }
     // At the end of the broker: nobody holds any.
     void clear() noexcept {
-        for (const auto& [subject, topic] : by_subject_) { delete topic; }
+        by_subject_.for_each([](Topic& topic) { delete &topic; });
         by_subject_.clear();
     }
 

@@ -70,10 +70,8 @@ public:
             count = 0;
             Lock lock{topic_.broker.names};
             if (topic_.broker.is_closed()) { return true; }
-            topic_.broker.topics.match(topic_.subject, [&](const auto& one) {
-                if (count++ < found.capacity()) {
-                    found.push_back(Reference<Shell>::to(*one.queue));
-                }
+            topic_.broker.topics.match(topic_.subject, [&](Shell& queue) {
+                if (count++ < found.capacity()) { found.push_back(Reference<Shell>::to(queue)); }
             });
             passage_->generation = topic_.broker.topics.generation();
             if (count <= found.capacity()) { break; }
