@@ -33,13 +33,13 @@ public:
     [[nodiscard]] Result<MessageId> publish(Msg&& message,
                                             const PublishOptions& options = detail::no_wishes,
                                             const StopToken& stop = {}) const {
-        return AtOnce::publish(this->shell(), options, stop, message);
+        return AtOnce{this->shell(), options, stop}.one(message);
     }
     /// The same with a copy of `message`.
     [[nodiscard]] Result<MessageId> publish(
         const Msg& message, const PublishOptions& options = detail::no_wishes,
         const StopToken& stop = {}) const requires std::is_copy_constructible_v<Msg> {
-        return AtOnce::publish(this->shell(), options, stop, message);
+        return detail::publish_copy(AtOnce{this->shell(), options, stop}, message);
     }
 
     /// Accepts all messages of the batch or none, under one lock; their ids in order. Errors as

@@ -14,7 +14,7 @@ namespace detail {
 // --- under the lock ------------------------------------------------------------------------------
 
 template <class Msg, class Platform>
-[[gnu::noinline]] void QueueShell<Msg, Platform>::tell_due_now() noexcept {
+[[gnu::noinline]] void QueueShell<Msg, Platform>::tell_due() noexcept {
     const Due next = core.next_due();
     if (next < told_) { tell(next); }
 }
@@ -38,11 +38,8 @@ void QueueShell<Msg, Platform>::collect(Effects& effects, After& after, Slot own
             copies.remove(slot);
         }
         Cell<Msg, Platform>& cell = bodies[slot];
-        if (slot == own && cell.seen_by_one_handle()) {
-            cell.keep_alone();
-        } else if (holds_bodies) {
-            drop(cell, after);
-        }
+        const bool kept = slot == own && cell.leave_to_handle();
+        if (!kept && holds_bodies) { drop(cell, after); }
         vacate(slot, cell);
     }
 }
@@ -139,7 +136,7 @@ template <class Msg, class Platform>
         }
         const Moment moment = broker->arrive(exact);
         mutex.lock();
-        if (!is_doubtful(moment) && is_done_by(moment)) { return moment; }
+        if (stands_at(moment)) { return moment; }
         if (broker->is_closed()) { return moment; }
         mutex.unlock();
         exact = true;

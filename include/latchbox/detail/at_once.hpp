@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 #include <utility>
 
 #include "latchbox/detail/publishing.hpp"
@@ -20,46 +19,47 @@ public:
     using Publishing = detail::Publishing<Msg, Platform>;
     using StopToken = typename Platform::StopToken;
 
-    // `Source` is `Msg`, to be moved from, or `const Msg`, to be copied.
-    template <class Source>
-    static Result<MessageId> publish(Shell& shell, const PublishOptions& options,
-                                     const StopToken& stop, Source& message) {
-        if constexpr (!Publishing::moves_under_lock) {
-            return Publishing{shell, options, stop}.one(message);
-        } else if constexpr (std::is_const_v<Source>) {
-            const Errc refused = shell.broker->refusal(stop);
-            if (refused != Errc{}) { return refused; }
-            Msg copy(message);
-            return publish(shell, options, stop, copy);
-        } else {
-            const Errc refused = shell.broker->refusal(stop);
-            if (refused != Errc{}) { return refused; }
-            if (left_out(options)) [[likely]] {
-                const MessageId id = try_publish(shell, message);
+    static constexpr bool moves_under_lock = Publishing::moves_under_lock;
+
+    AtOnce(Shell& shell, const PublishOptions& options, const StopToken& stop) noexcept
+        : shell_{shell}, options_{options}, stop_{stop} {}
+
+    [[nodiscard]] Errc refusal() const noexcept { return shell_.broker->refusal(stop_); }
+
+    // `Source` as there. In line, as a call costs as much as taking the lock.
+    template <class Source> [[gnu::always_inline]] Result<MessageId> one(Source& message) {
+        if constexpr (moves_under_lock) {
+            if (left_out(options_)) [[likely]] {
+                if (const Errc refused = refusal(); refused != Errc{}) { return refused; }
+                const MessageId id = try_publish(message);
                 if (id != MessageId{}) [[likely]] { return id; }
             }
-            return Publishing{shell, options, stop}.one(message);
         }
+        return Publishing{shell_, options_, stop_}.one(message);
     }
 
 private:
     // `{}` if something is in the way, and then nothing has happened.
-    static MessageId try_publish(Shell& shell, Msg& message) noexcept LATCHBOX_UNCHECKED {
-        const Moment moment = shell.enter();
-        QueueCore& core = shell.core;
-        const bool turn = shell.publishers.empty();  // who waits for room goes first
-        const bool ready = turn && !shell.is_ending() && core.fits(1) && core.has_outcomes(1);
-        const Slot slot = ready ? Reserving<Msg, Platform>::take_slot(shell) : none;
+    MessageId try_publish(Msg& message) noexcept LATCHBOX_UNCHECKED {
+        const Moment moment = shell_.enter();
+        QueueCore& core = shell_.core;
+        const bool turn = shell_.publishers.empty();  // who waits for room goes first
+        const bool ready = turn && !shell_.is_ending() && core.fits(1) && core.has_outcomes(1);
+        const Slot slot = ready ? Reserving<Msg, Platform>::take_slot(shell_) : none;
         MessageId id;
         Effects effects;
         if (slot != none) [[likely]] {
-            shell.bodies[slot].construct(std::move(message));
+            shell_.bodies[slot].construct(std::move(message));
             const std::uint64_t number = core.accept_plain(slot, 0, moment.now, effects);
-            id = IdParts::message(shell.number(), number, slot);
+            id = IdParts::message(shell_.number(), number, slot);
         }
-        shell.finish(moment, effects);
+        shell_.finish(moment, effects);
         return id;
     }
+
+    Shell& shell_;
+    const PublishOptions& options_;
+    const StopToken& stop_;
 };
 
 }  // namespace detail

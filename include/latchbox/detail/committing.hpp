@@ -152,7 +152,7 @@ private:
             if (post.way && post.way->is_stale()) { return again; }
         }
         for (Part& part : parts_) {
-            if (part.queue->is_doubtful(moment_) || !part.queue->is_done_by(moment_)) {
+            if (!part.queue->stands_at(moment_)) {
                 exact_ = true;
                 return again;
             }

@@ -83,7 +83,7 @@ public:
             const Moment moment = broker->time.glance();
             if (!broker->time.is_due(moment.latest)) [[likely]] {
                 mutex.lock();
-                if (!is_doubtful(moment) && is_done_by(moment)) [[likely]] { return moment; }
+                if (stands_at(moment)) [[likely]] { return moment; }
                 mutex.unlock();
                 exact = true;
             }
@@ -94,12 +94,10 @@ public:
     [[nodiscard]] bool is_closed() const noexcept LATCHBOX_REQUIRES(mutex) {
         return ended || broker->is_closed();
     }
-    // Too vague for those who wait.
-    [[nodiscard]] bool is_doubtful(const Moment& moment) const noexcept LATCHBOX_REQUIRES(mutex) {
-        return somebody_waits() && !moment.exact() && waiters_need_exact();
-    }
-    // Whether all is done here that was due by then; if so, the queue has seen that moment.
-    [[nodiscard]] bool is_done_by(const Moment& moment) noexcept LATCHBOX_REQUIRES(mutex) {
+    // Whether all is done here that was due by then, and the moment is exact enough for those who
+    // wait; if so, the queue has seen it.
+    [[nodiscard]] bool stands_at(const Moment& moment) noexcept LATCHBOX_REQUIRES(mutex) {
+        if (somebody_waits() && !moment.exact() && waiters_need_exact()) { return false; }
         const bool done = moment.latest < told_.at || told_.at.is_never();
         if (done && holds_bodies) { core.see(moment.now); }  // closed, it stays as it was left
         return done;
@@ -145,12 +143,11 @@ public:
     [[nodiscard]] bool is_ending() const noexcept LATCHBOX_REQUIRES(mutex) {
         return ended || broker->refuses_publish();
     }
-    // The body of what a handle has settled is that handle's, if it alone sees it. [4.8]
+    // What a handle has settled, where nobody else has to know: as `collect` does it.
     void keep_own(Effects& effects, Slot own) noexcept LATCHBOX_REQUIRES(mutex) {
         if (feed || core.has_noted() || effects.gone.front() != own) { return; }
         Cell<Msg, Platform>& cell = bodies[own];
-        if (!cell.seen_by_one_handle()) { return; }
-        cell.keep_alone();
+        if (!cell.leave_to_handle()) { return; }
         effects.gone.pop_front(core.records());
         vacate(own, cell);
     }
@@ -258,14 +255,11 @@ public:
     }
     // Before the lock is let go: what others know without it.
     void announce() noexcept LATCHBOX_REQUIRES(mutex) {
-        if (core.due_earlier()) { tell_due(); }
+        // A first lease after others is later than what was told, as a rule.
+        if (core.due_earlier() && core.next_due_at() <= told_.at) { tell_due(); }
         ready_sign_.show(core.has_ready());
     }
-    void tell_due() noexcept LATCHBOX_REQUIRES(mutex) {
-        if (told_.at < core.next_due_at()) { return; }
-        tell_due_now();
-    }
-    void tell_due_now() noexcept LATCHBOX_REQUIRES(mutex);
+    void tell_due() noexcept LATCHBOX_REQUIRES(mutex);
     // Makes what the core lacks, outside the lock; then the caller looks again.
     void grow(const QueueCore::Shortage& shortage) LATCHBOX_RELEASE(mutex) LATCHBOX_UNCHECKED {
         const unsigned next_chunk = bodies.next();
