@@ -87,17 +87,18 @@ struct Message {
     Ticks time_to_live = never;  // as asked for
     Ticks expires = never;       // the instant that follows from it
     std::uint32_t attempt = 0;
-    std::uint32_t failures = 0;     // since publish or redrive
-    std::uint32_t hand_outs = 0;    // since publish or redrive
-    std::size_t lease = none;       // while leased
-    Ticks deadline = never;         // while leased
-    std::uint64_t death = 0;        // while dead: their order
-    Cause cause = Cause::none;      // of its last failure, or of its death
-    std::string text = {};          // of the same
-    Named culprit = {};             // of the same: the parent
-    Cause failed_by = Cause::none;  // when gone; none: it completed
-    Ticks left_at = never;          // when gone
-    bool left_by_time = false;      // when gone: it was due, and no handle kept its body
+    std::uint32_t failures = 0;      // since publish or redrive
+    std::uint32_t hand_outs = 0;     // since publish or redrive
+    std::size_t lease = none;        // while leased
+    Ticks deadline = never;          // while leased
+    std::uint64_t death = 0;         // while dead: their order
+    Cause cause = Cause::none;       // of its last failure, or of its death
+    std::string text = {};           // of the same
+    Named culprit = {};              // of the same: the parent
+    std::vector<Named> rivals = {};  // that died at the same instant: the broker may name any
+    Cause failed_by = Cause::none;   // when gone; none: it completed
+    Ticks left_at = never;           // when gone
+    bool left_by_time = false;       // when gone: it was due, and no handle kept its body
 };
 
 /// One hand-out. Its number is the model's receipt.
@@ -728,6 +729,14 @@ public:
         return latchbox::Reason{m.cause, m.text};
     }
 
+    /// The broker names one of those parents that died at one instant: from here on it is that.
+    void hear_of_culprit(std::size_t message, const MessageId& named) {
+        Message& m = messages_[message];
+        for (const Named& rival : m.rivals) {
+            if (id_of(rival) == named) { m.culprit = rival; }
+        }
+    }
+
     // -- what there is ---------------------------------------------------------------------------
 
     [[nodiscard]] std::size_t message_count() const { return messages_.size(); }
@@ -1079,6 +1088,7 @@ protected:
         m.cause = death.cause;
         m.text = death.text.substr(0, 47);
         m.culprit = death.culprit;
+        m.rivals.clear();
         if (mistake_ != Mistake::dying_keeps_the_line_busy) { leave_line(m); }
         changed(m);
         while (queue.options.dead_capacity &&

@@ -18,9 +18,9 @@
 
 #include "latchbox/detail/latch_audit.hpp"
 #include "latchbox/latchbox.hpp"
+#include "latchbox/testing/choices.hpp"
 #include "model/figures.hpp"
 #include "model/transactions_model.hpp"
-#include "latchbox/testing/choices.hpp"
 #include "support/tracked_message.hpp"
 
 /// One script: a broker and the model of it, taken through the same operations, compared after
@@ -1490,6 +1490,7 @@ protected:
         }
     }
     template <class Letter> void compare_dead_letter(const Letter& letter, std::size_t message) {
+        model_.hear_of_culprit(message, letter.reason().parent());
         const Message& expected = model_.message(message);
         expect(letter.id() == ids_[message], "the order of dead letters");
         expect(letter.subject() == model_.subject_of(message), "the subject of a dead letter");
@@ -1549,6 +1550,9 @@ protected:
         const bool is_gate = whose.kind == Named::gate && model_.closed();
         if (is_gate && !Broker::is_in_hand(model_.gate(whose.number))) {
             broker.reason = latchbox::Reason{broker.reason.cause()};
+        }
+        if (whose.kind == Named::message) {
+            model_.hear_of_culprit(whose.number, broker.reason.parent());
         }
         const latchbox::Explanation model = model_.explain(whose, id);
         ++figures_.explained;
@@ -1731,7 +1735,7 @@ protected:
     std::vector<latchbox::Receipt> receipts_;      // by the model's lease
     std::vector<latchbox::Receipt> last_receipt_;  // by queue
     std::vector<Held> held_;
-    std::vector<latchbox::MessageId> gate_ids_;  // by the model's number
+    std::vector<latchbox::MessageId> gate_ids_;                     // by the model's number
     std::array<std::vector<latchbox::MessageState>, 4> last_seen_;  // by kind, then by number
     std::vector<HeldGate> gates_;
     std::vector<HeldLatch> latches_;

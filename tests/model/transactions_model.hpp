@@ -260,6 +260,8 @@ private:
         for (const Transaction::Publish& publish : t.publishes) {
             drafts.push_back(draft_of(t, publish));
         }
+        std::vector<std::uint64_t> deaths;
+        for (const Queue& queue : queues_) { deaths.push_back(queue.next_death); }
         const bool early = mistake_ == Mistake::commit_publishes_before_it_settles;
         if (!early) { settle_all(t); }
         if (mistake_ == Mistake::commit_judges_values_after_its_settles) {
@@ -268,7 +270,20 @@ private:
         Answer<std::vector<Named>> answer = publish_all(t, drafts, repeats);
         if (early) { settle_all(t); }
         tell_held_back();
+        find_rivals(deaths);
         return answer;
+    }
+    // All that a commit does is one instant: of two parents that died in it, none was the first.
+    // `deaths`: how many there had been in each queue.
+    void find_rivals(const std::vector<std::uint64_t>& deaths) {
+        for (Message& m : messages_) {
+            const bool died = m.state == State::dead && m.death >= deaths[m.queue];
+            if (!died || m.cause != Cause::parent_failed) { continue; }
+            for (const Parent& parent : m.parents) {
+                const bool kills = verdict(m.on_parent_failure, fate(parent)) == Judgement::dies;
+                if (kills) { m.rivals.push_back(parent.who); }
+            }
+        }
     }
     void settle_all(const Transaction& t) {
         for (const Transaction::Settle& settle : t.settles) {
