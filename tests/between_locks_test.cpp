@@ -435,7 +435,7 @@ template <class Msg> std::string picture(Family<Msg>& f) {
         const char* const broken = audit(queue);
         text += broken == nullptr ? "" : broken;
     }
-    const auto& board = Access::shell(f.home).broker->latches.board;
+    const auto& board = Access::board(f.home);
     const char* const broken = board.audit();
     text += broken == nullptr ? "" : broken;
     const bool closed = f.broker.queue("a").try_fetch() == Errc::closed;
@@ -551,7 +551,7 @@ TEST_CASE("who asks for a latch meanwhile learns of what happened, or of what wa
             CAPTURE(nth);
             Family<int> f;
             // No memory is left over: neither for a history nor for a latch.
-            const auto& board = Access::shell(f.home).broker->latches.board;
+            const auto& board = Access::board(f.home);
             while (board.latches.has_room()) { f.gates.push_back(f.broker.gate(1)); }
             while (!Access::core(f.c).of_histories(1)) { REQUIRE(f.c.publish(4, {.delay = 1h})); }
             std::optional<latchbox::Latch<int>> latch;

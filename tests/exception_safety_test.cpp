@@ -149,8 +149,7 @@ private:
         CHECK(stats.gates == 0);
         CHECK(stats.latches == 0);
         CHECK(stats.edges == 0);
-        const auto& board = latchbox::detail::Access::shell(world_.q).broker->latches.board;
-        CHECK(board.waits.in_use() == 0);
+        CHECK(latchbox::detail::Access::board(world_.q).waits.in_use() == 0);
     }
     void look(const latchbox::Queue<Msg>& queue) {
         support::check_sound(queue);

@@ -49,6 +49,11 @@ struct Access {
         const auto* const core = &consumer.shell_->core;  // a reference would ask for the lock
         return *core;
     }
+    template <class Msg, class Platform>
+    [[nodiscard]] static const auto& board(const Consumer<Msg, Platform>& consumer) noexcept {
+        const auto* const board = &consumer.shell_->broker->latches.board;
+        return *board;
+    }
 };
 
 }  // namespace detail
