@@ -72,8 +72,10 @@ public:
     void tell() const {
         print("programs", programs_);
         print("programs of all schedules", complete_[0]);
-        print("programs within 3 (2) interruptions", complete_[1]);
-        print("programs within 2 (1) interruptions", complete_[2]);
+        for (std::size_t i = 1; i < strategies_.size(); ++i) {
+            const std::string most = std::to_string(*strategies_[i].rules.preemptions);
+            print(("programs within " + most + " interruptions").c_str(), complete_[i]);
+        }
         print("programs that come to what an order comes to", strict_);
         print("schedules", schedules_);
         print("schedules cut", cut_);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the latchbox authors
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -34,6 +35,9 @@ std::set<std::string> words(const std::map<std::string, std::uint64_t>& counted)
     std::set<std::string> found;
     for (const auto& [word, count] : counted) { found.insert(word); }
     return found;
+}
+bool is_within(const std::set<std::string>& some, const std::set<std::string>& all) {
+    return std::includes(all.begin(), all.end(), some.begin(), some.end());
 }
 
 // A bounded queue, right but for what is asked of it.
@@ -290,6 +294,8 @@ bool agree(const Program& program, const latchbox::testing::Rules& rules, Totals
     compare(search(true, false), all);
     const Report contended = search(false, true);
     if (!rules.preemptions) { compare(contended, all); }
+    CHECK(is_within(words(contended.outcomes), words(all.outcomes)));
+    CHECK(is_within(words(contended.failures), words(all.failures)));
     const Report pruned = search(true, true);
     compare(pruned, contended);
     ++totals.programs;
