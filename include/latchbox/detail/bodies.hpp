@@ -162,7 +162,7 @@ public:
         own_.adopt(chunk.own);
         copies_.adopt(chunk.copies);
     }
-    [[nodiscard]] Cell<Msg, Platform>& operator[](Slot at) noexcept {
+    [[nodiscard, gnu::always_inline]] Cell<Msg, Platform>& operator[](Slot at) noexcept {
         if (shares_) { return copies_[at]; }
         return own_[at];
     }

@@ -81,7 +81,7 @@ public:
     Moment arrive(bool exact) noexcept {
         Moment moment = exact ? time.now() : time.glance();
         // A doubt is settled exactly. [4.3]
-        if (time.is_due(moment.latest)) {
+        if (time.is_due(moment.latest())) {
             if (!moment.exact()) { moment = time.now(); }
             turns_.catch_up(*this, moment.now);
         }
@@ -108,7 +108,7 @@ public:
 
     // What latches that were set mean for others. Who is told may destroy every handle: the caller
     // keeps this alive, and began a wait.
-    void carry_out(LatchBoard::Work& work, const Moment& moment) noexcept {
+    void carry_out(LatchBoard::Work& work, Moment moment) noexcept {
         Cascade<Msg, Platform>::carry_out(*this, work, moment);
     }
 

@@ -29,13 +29,15 @@ public:
             step(broker, work, moment, queue, after);
             if (queue) { queue->act_on(after); }
             // Leases count from when they are granted, however long this takes.
-            if (!work.empty() && !broker.is_closed()) { moment.latest = broker.time.now().latest; }
+            if (!work.empty() && !broker.is_closed()) {
+                moment = Moment{moment.now, broker.time.now().now};
+            }
         }
     }
 
     // A bounded part of the work: judges some children of one `queue`. What is left to do then
     // without a lock is in `after`. Once closed nothing is left to do.
-    static void step(Broker& broker, Work& work, const Moment& moment, Reference<Shell>& queue,
+    static void step(Broker& broker, Work& work, Moment moment, Reference<Shell>& queue,
                      After& after) noexcept {
         LatchBoard::Batch batch;
         {

@@ -37,7 +37,7 @@ public:
     static Errc some(Shell& shell, const Member* member, std::size_t max, const Patience& patience,
                      const StopToken& stop, Room&& room, Take&& take) {
         return some_or(shell, member, max, patience, stop, room, take,
-                       [&](Instant until, const Moment& moment, Effects& effects)
+                       [&](Instant until, Moment moment, Effects& effects)
                            LATCHBOX_UNCHECKED {
                                Waiter<Platform> waiter;
                                waiter.member = member;
@@ -51,12 +51,46 @@ public:
                         const Patience& patience, const StopToken& stop, Room&& room, Take&& take,
                         Wait&& wait) LATCHBOX_UNCHECKED {
         if (stop.stop_requested()) { return Errc::cancelled; }
+        const Moment moment = shell.enter(patience.timed || shell.short_leases());
+        // One that is there, and nothing in its way: most calls end so.
+        if (max == 1 && shell.core.has_ready() && !shell.core.of_histories(1) && room.has(1) &&
+            refusal(shell, member, patience) == Errc{}) [[likely]] {
+            take(shell, shell.lease(moment.latest()));
+            Effects effects;
+            shell.finish(moment, effects);
+            return Errc{};
+        }
+        return look(shell, member, max, patience, stop, room, take, wait, moment);
+    }
+
+    // Of all who fetch for somebody who has left.
+    static void end(Shell& shell, const Member& member) noexcept {
+        Effects effects;
+        Aftermath<Msg, Platform> after;
+        const Moment moment = shell.enter();
+        shell.end_fetchers_of(member, after);
+        shell.conclude(moment, effects, after);
+        shell.act_on(after);
+    }
+
+    // For a single one.
+    struct NoRoom {
+        static constexpr bool has(std::size_t) noexcept { return true; }
+        static constexpr void make(std::size_t) noexcept {}
+    };
+
+private:
+    // The same, whatever is in the way; under the lock, which was taken at `moment`.
+    template <class Room, class Take, class Wait>
+    [[gnu::noinline]] static Errc look(Shell& shell, const Member* member, std::size_t max,
+                                       const Patience& patience, const StopToken& stop, Room& room,
+                                       Take& take, Wait& wait, Moment moment) LATCHBOX_UNCHECKED {
+        const bool exact = patience.timed || shell.short_leases();
         std::optional<Instant> until;
         Effects effects;
         int spins = patience.lingers ? shell.broker->spins : 0;
         bool lingered = false;
-        for (bool exact = patience.timed || shell.short_leases();;) {
-            const Moment moment = shell.enter(exact);
+        for (;; moment = shell.enter(exact)) {
             const Errc refused = refusal(shell, member, patience);
             if (refused != Errc{} || max == 0) {
                 shell.mutex.unlock();
@@ -80,7 +114,9 @@ public:
                     room.make(count);
                     continue;
                 }
-                for (std::size_t i = 0; i < count; ++i) { take(shell, shell.lease(moment.latest)); }
+                for (std::size_t i = 0; i < count; ++i) {
+                    take(shell, shell.lease(moment.latest()));
+                }
                 shell.finish(moment, effects);
                 return Errc{};
             }
@@ -100,24 +136,6 @@ public:
             return wait(until.value_or(Instant::never()), moment, effects);
         }
     }
-
-    // Of all who fetch for somebody who has left.
-    static void end(Shell& shell, const Member& member) noexcept {
-        Effects effects;
-        Aftermath<Msg, Platform> after;
-        const Moment moment = shell.enter();
-        shell.end_fetchers_of(member, after);
-        shell.conclude(moment, effects, after);
-        shell.act_on(after);
-    }
-
-    // For a single one.
-    struct NoRoom {
-        static constexpr bool has(std::size_t) noexcept { return true; }
-        static constexpr void make(std::size_t) noexcept {}
-    };
-
-private:
     static Errc refusal(const Shell& shell, const Member* member, const Patience& patience) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
         if (shell.is_closed() || (member != nullptr && member->has_left())) { return Errc::closed; }
@@ -125,7 +143,7 @@ private:
     }
     template <class Take>
     static Errc wait(Shell& shell, Waiter<Platform>& waiter, const StopToken& stop,
-                     const Moment& moment, Effects& effects, Take& take)
+                     Moment moment, Effects& effects, Take& take)
         LATCHBOX_RELEASE(shell.mutex) {
         if constexpr (Platform::can_wait) {
             const Errc ended = wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);

@@ -24,7 +24,7 @@ public:
 
     // Children whose parents have spoken, unless they left meanwhile. Nothing is done here before
     // what is due in this queue earlier. [5.4]
-    static void judge(Shell& shell, const LatchBoard::Batch& batch, const Moment& moment,
+    static void judge(Shell& shell, const LatchBoard::Batch& batch, Moment moment,
                       After& after) noexcept LATCHBOX_UNCHECKED {
         shell.mutex.lock();
         if (shell.broker->is_closed()) { return shell.mutex.unlock(); }

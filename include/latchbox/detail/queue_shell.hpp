@@ -81,7 +81,7 @@ public:
     Moment enter(bool exact = false) LATCHBOX_ACQUIRE(mutex) {
         if (!exact && !broker->is_closed()) [[likely]] {
             const Moment moment = broker->time.glance();
-            if (!broker->time.is_due(moment.latest)) [[likely]] {
+            if (!broker->time.is_due(moment.latest())) [[likely]] {
                 mutex.lock();
                 if (stands_at(moment)) [[likely]] { return moment; }
                 mutex.unlock();
@@ -96,20 +96,20 @@ public:
     }
     // Whether all is done here that was due by then, and the moment is exact enough for those who
     // wait; if so, the queue has seen it.
-    [[nodiscard]] bool stands_at(const Moment& moment) noexcept LATCHBOX_REQUIRES(mutex) {
+    [[nodiscard]] bool stands_at(Moment moment) noexcept LATCHBOX_REQUIRES(mutex) {
         if (somebody_waits() && !moment.exact() && waiters_need_exact()) { return false; }
-        const bool done = moment.latest < told_.at || told_.at.is_never();
+        const bool done = moment.latest() < told_.at || told_.at.is_never();
         if (done && holds_bodies) { core.see(moment.now); }  // closed, it stays as it was left
         return done;
     }
     // Serves who waits, and unlocks. `own`: whose body the caller's handle sees, if he has one.
-    void conclude(const Moment& moment, Effects& effects, After& after, Slot own = none) noexcept
+    void conclude(Moment moment, Effects& effects, After& after, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
         if (!effects.gone.empty() || core.has_noted()) { collect(effects, after, own); }
         if (after.latched) {
             after.latched->moment = moment, after.latched->exact = moment.exact();
         }
-        if (somebody_waits()) { serve(moment.now, moment.latest, after); }
+        if (somebody_waits()) { serve(moment.now, moment.latest(), after); }
         announce();
         tell_if_idle(after);
         mutex.unlock();
@@ -127,14 +127,14 @@ public:
         if (!after.nothing()) { act_on_all(after); }
     }
     void act_on_all(After& after) noexcept;
-    void finish(const Moment& moment, Effects& effects, Slot own = none) noexcept
+    void finish(Moment moment, Effects& effects, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
         if (own != none) { keep_own(effects, own); }
         announce();
         if (is_settled(effects)) [[likely]] { return mutex.unlock(); }
         finish_slowly(moment, effects, own);
     }
-    void finish_slowly(const Moment& moment, Effects& effects, Slot own) noexcept
+    void finish_slowly(Moment moment, Effects& effects, Slot own) noexcept
         LATCHBOX_RELEASE(mutex);
     // Nothing has left, nobody waits, nothing is to be told: most calls end so.
     [[nodiscard]] bool is_settled(const Effects& effects) const noexcept LATCHBOX_REQUIRES(mutex) {

@@ -21,7 +21,7 @@ public:
 
     static Result<void> cancel(Shell& shell, MessageId id) noexcept {
         return with_message(
-            shell, id, [&](QueueCore& core, Slot slot, const Moment&, Effects& effects, After&) {
+            shell, id, [&](QueueCore& core, Slot slot, Moment, Effects& effects, After&) {
                 if (core.record(slot).state == State::leased) { return Errc::leased; }
                 core.cancel(slot, effects);
                 return Errc{};
@@ -29,15 +29,15 @@ public:
     }
     static std::size_t purge(Shell& shell) noexcept {
         return count(shell,
-                     [&](QueueCore& core, const Moment&, Effects& e) { return core.purge(e); });
+                     [&](QueueCore& core, Moment, Effects& e) { return core.purge(e); });
     }
     static std::size_t purge_dead(Shell& shell) noexcept {
         return count(
-            shell, [&](QueueCore& core, const Moment&, Effects& e) { return core.purge_dead(e); });
+            shell, [&](QueueCore& core, Moment, Effects& e) { return core.purge_dead(e); });
     }
     static Result<void> redrive(Shell& shell, MessageId id) noexcept {
         return with_message(shell, id,
-                            [&](QueueCore& core, Slot slot, const Moment& moment, Effects&,
+                            [&](QueueCore& core, Slot slot, Moment moment, Effects&,
                                 After& after) LATCHBOX_UNCHECKED {
                                 if (core.record(slot).state != State::dead) {
                                     return Errc::unknown_message;

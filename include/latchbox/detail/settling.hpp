@@ -40,7 +40,7 @@ public:
     }
 
     static Result<void> ack(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](QueueCore& core, const Moment&, Effects& effects) {
+        return settle(shell, holder, false, [&](QueueCore& core, Moment, Effects& effects) {
             core.ack(holder.slot, effects);
         });
     }
@@ -68,7 +68,7 @@ public:
     }
     static Result<void> release(Shell& shell, const Holder& holder) noexcept {
         return settle(shell, holder, false,
-                      [&](QueueCore& core, const Moment& moment, Effects& effects) {
+                      [&](QueueCore& core, Moment moment, Effects& effects) {
                           core.release(holder.slot, moment.now, effects);
                       });
     }
@@ -76,26 +76,26 @@ public:
         if (delay.is_negative()) { return refuse(shell, Errc::invalid_option); }
         const bool timed = delay > Duration{};
         return settle(shell, holder, timed,
-                      [&](QueueCore& core, const Moment& moment, Effects& effects) {
+                      [&](QueueCore& core, Moment moment, Effects& effects) {
                           core.requeue(holder.slot, delay, moment.now, effects);
                       });
     }
     static Result<void> fail(Shell& shell, const Holder& holder, std::string_view reason) noexcept {
         return settle(shell, holder, true,
-                      [&](QueueCore& core, const Moment& moment, Effects& effects) {
+                      [&](QueueCore& core, Moment moment, Effects& effects) {
                           core.fail(holder.slot, reason, moment.now, effects);
                       });
     }
     static Result<void> reject(Shell& shell, const Holder& holder,
                                std::string_view reason) noexcept {
-        return settle(shell, holder, false, [&](QueueCore& core, const Moment&, Effects& effects) {
+        return settle(shell, holder, false, [&](QueueCore& core, Moment, Effects& effects) {
             core.reject(holder.slot, reason, effects);
         });
     }
     static Result<void> extend(Shell& shell, const Holder& holder, Duration length,
                                Instant& deadline) noexcept {
         if (length.is_negative()) { return refuse(shell, Errc::invalid_option); }
-        return settle(shell, holder, true, [&](QueueCore& core, const Moment& moment, Effects&) {
+        return settle(shell, holder, true, [&](QueueCore& core, Moment moment, Effects&) {
             deadline = core.extend(holder.slot, moment.now + length);
         });
     }
@@ -128,18 +128,16 @@ private:
     // At a moment that can judge whether the message's time to live is over. [4.3]
     static Moment enter(Shell& shell, const Holder& holder, bool exact) noexcept
         LATCHBOX_ACQUIRE(shell.mutex) {
-        Moment moment = shell.enter(exact);
+        const Moment moment = shell.enter(exact);
         const bool doubt = shell.core.holds(holder.slot, holder.lease) &&
-                           shell.core.history(holder.slot).expires <= moment.latest &&
+                           shell.core.history(holder.slot).expires <= moment.latest() &&
                            !moment.exact();
-        if (doubt) {
-            shell.mutex.unlock();
-            moment = shell.enter(true);
-        }
-        return moment;
+        if (!doubt) { return moment; }
+        shell.mutex.unlock();
+        return shell.enter(true);
     }
     // Whether the lease is his, or is again.
-    static bool holds(Shell& shell, const Holder& holder, const Moment& moment) noexcept
+    static bool holds(Shell& shell, const Holder& holder, Moment moment) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
         QueueCore& core = shell.core;
         if (core.holds(holder.slot, holder.lease)) {

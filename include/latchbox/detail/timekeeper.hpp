@@ -29,10 +29,26 @@ template <class Platform> struct Sleep {
 };
 
 // What a call knows of the present: it is not before `now` and not after `latest`.
+//
+// Kept as a beginning and a width: two instants side by side are copied as one vector by compilers,
+// and to load that stalls until both halves, just written, have reached the cache.
 struct Moment {
+    Moment() noexcept = default;
+    Moment(Instant from, Instant to) noexcept
+        : now{from}, width{count(to) - count(from)} {}
+
     Instant now;
-    Instant latest;
-    [[nodiscard]] bool exact() const noexcept { return now == latest; }
+    std::uint64_t width = 0;  // modulo 2^64, so that `latest` is what it was made of
+
+    [[nodiscard]] Instant latest() const noexcept {
+        return Instant{Duration::nanoseconds(static_cast<std::int64_t>(count(now) + width))};
+    }
+    [[nodiscard]] bool exact() const noexcept { return width == 0; }
+
+private:
+    static std::uint64_t count(Instant at) noexcept {
+        return static_cast<std::uint64_t>(at.since_epoch().count());
+    }
 };
 
 // What a queue has to do next; at a full tie queues go in the order in which they were made.
@@ -78,8 +94,8 @@ public:
     // Exact.
     [[nodiscard]] Moment now() noexcept { return not_back(clock_.now()); }
     // As cheap as the clock's glance; exact where that is behind what was read before.
-    [[nodiscard]] Moment glance() noexcept {
-        const Glance seen = clock_.glance();
+    [[nodiscard, gnu::always_inline]] Moment glance() noexcept {
+        const Glance seen = clock_.look();
         if (seen.earliest == seen.latest) { return not_back(seen.latest); }
         const bool behind =
             seen.latest.since_epoch().count() < seen_.load(std::memory_order_relaxed);
@@ -106,8 +122,8 @@ public:
             Lock lock{mutex_};
             if (free_.empty() && queues_.size() == due_.room()) {
                 if (wanted <= queues_.size()) { continue; }
-                queues.insert(queues.end(), queues_.begin(), queues_.end());
-                free.insert(free.end(), free_.begin(), free_.end());
+                for (void* const one : queues_) { queues.push_back(one); }
+                for (const std::uint32_t one : free_) { free.push_back(one); }
                 queues_.swap(queues);
                 free_.swap(free);
                 due_.adopt(room);

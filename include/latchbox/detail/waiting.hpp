@@ -49,7 +49,7 @@ void enter_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
 template <class Msg, class Platform>
 Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
                   Waiter<Platform>& waiter, const typename Platform::StopToken& stop,
-                  const Moment& moment, Effects& effects) noexcept LATCHBOX_RELEASE(shell.mutex) {
+                  Moment moment, Effects& effects) noexcept LATCHBOX_RELEASE(shell.mutex) {
     auto& broker = *shell.broker;
     const bool fetches = &line == &shell.fetchers;
     enter_line(shell, line, waiter);
