@@ -230,7 +230,7 @@ TEST_CASE("a queue that topics feed has cells for copies, and for nothing else [
     CHECK(bodies.next() == 0);
     for (unsigned index = 0; index < 3; ++index) {
         auto chunk = bodies.make(index);
-        CHECK(chunk.own.elements == nullptr);
+        CHECK(chunk.own.elements.empty());
         bodies.adopt(chunk);
         CHECK(bodies.next() == index + 1);
     }

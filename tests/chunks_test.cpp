@@ -70,13 +70,13 @@ TEST_CASE("of two chunks made for one place the first is taken, the other left a
     chunks.adopt(second);
     CHECK(chunks.next() == 1);
     CHECK(chunks[0] == 7);
-    CHECK(first.elements == nullptr);
-    CHECK(second.elements != nullptr);
+    CHECK(first.elements.empty());
+    CHECK_FALSE(second.elements.empty());
     SUBCASE("a chunk for a later place is left alone, too") {
         auto later = chunks.make(2);
         chunks.adopt(later);
         CHECK(chunks.next() == 1);
-        CHECK(later.elements != nullptr);
+        CHECK_FALSE(later.elements.empty());
     }
     SUBCASE("and so is no chunk at all") {
         Chunks<int>::Chunk nothing;

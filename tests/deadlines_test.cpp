@@ -33,8 +33,8 @@ struct World {
     std::array<std::optional<Due>, slots> naive;
 
     World() {
-        table.records.resize(slots);
-        table.histories.resize(slots);
+        table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
+        table.histories = latchbox::detail::Array<latchbox::detail::History>(slots);
         auto room = Deadlines::make(slots);
         deadlines.adopt(room);
         for (Slot slot = 0; slot < slots; ++slot) {

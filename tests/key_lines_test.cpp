@@ -40,8 +40,8 @@ struct World {
     std::uint64_t next_place = 1;
 
     explicit World(std::size_t slots, std::size_t rooms = 0) {
-        table.records.resize(slots);
-        table.histories.resize(slots);
+        table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
+        table.histories = latchbox::detail::Array<latchbox::detail::History>(slots);
         for (Slot slot = 0; slot < slots; ++slot) { table.give_history(slot); }
         if (rooms != 0) { grow(rooms); }
     }

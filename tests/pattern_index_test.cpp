@@ -25,14 +25,20 @@ using support::matches;
 using support::names;
 using Index = PatternIndex<int>;
 
+// Subscribers are numbers, and each is its own.
+int& subscriber(int value) {
+    static int all[1'000];
+    return all[value] = value;
+}
+
 void insert(Index& index, std::string_view pattern, int value) {
-    Index one = Index::make(pattern, value);
+    Index one = Index::make(pattern, static_cast<std::uint32_t>(value), subscriber(value));
     index.insert(one);
     CHECK(one.empty());
 }
 
 bool erase(Index& index, std::string_view pattern, int value) {
-    return !index.erase(pattern, value).empty();
+    return !index.erase(pattern, static_cast<std::uint32_t>(value)).empty();
 }
 
 std::vector<int> found(const Index& index, std::string_view subject) {
@@ -163,7 +169,7 @@ TEST_CASE("what is taken out is empty or one entry, and taking it out needs no m
     std::uint64_t asked = 0;
     {
         const support::FailingNew count;
-        for (const int value : {2, 4, 0, 1, 3}) {
+        for (const std::uint32_t value : {2U, 4U, 0U, 1U, 3U}) {
             const Index one = index.erase("a.*.c", value);
             CHECK(one.size() == 1);
         }

@@ -2,8 +2,10 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #include "latchbox/detail/pointer_map.hpp"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -11,12 +13,14 @@
 
 namespace {
 
+using latchbox::detail::MapKey;
+using latchbox::detail::OwningMap;
 using latchbox::detail::PointerMap;
 
 struct Thing {
     int number;
 };
-using ByName = PointerMap<std::string_view, Thing>;
+using ByName = PointerMap<Thing>;
 
 void insert(ByName& map, std::string_view name, Thing& thing) {
     ByName one = ByName::make(name, thing);
@@ -72,6 +76,76 @@ TEST_CASE("without memory there is no entry") {
     Thing a{1};
     const support::FailingNew none{support::Failing::from_nth, 1};
     CHECK_THROWS(static_cast<void>(ByName::make("a", a)));
+}
+
+TEST_CASE("keys are ordered by their numbers, and where those are the same by their names") {
+    const std::uint64_t largest = ~std::uint64_t{0};
+    const MapKey ordered[] = {{}, {"a"}, {"ab"}, {"b"}, {0, 1}, {0, largest},
+                              {1, 0}, {1, 7}, {largest, 0}};
+    for (const MapKey& a : ordered) {
+        for (const MapKey& b : ordered) { CHECK((a < b) == (&a < &b)); }
+    }
+}
+
+TEST_CASE("an entry can be put in by another key, and nothing is put in of an empty map") {
+    Thing a{1};
+    Thing b{2};
+    PointerMap<Thing> map = PointerMap<Thing>::make(std::uint64_t{5}, b);
+    PointerMap<Thing> one = PointerMap<Thing>::make(std::uint64_t{9}, a);
+    {
+        const support::FailingNew none{support::Failing::from_nth, 1};
+        map.insert(one, std::uint64_t{4});
+        map.insert(one);
+    }
+    CHECK(one.empty());
+    CHECK(map.size() == 2);
+    CHECK(map.first() == &a);
+    CHECK(map.find(std::uint64_t{4}) == &a);
+    CHECK(map.find(std::uint64_t{9}) == nullptr);
+    CHECK(one.first() == nullptr);
+}
+
+struct Counted {
+    explicit Counted(int& count) : living{count} { ++living; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+    ~Counted() { --living; }
+    int& living;
+};
+
+TEST_CASE("what an owning map still has in the end is deleted, and what was taken out is not") {
+    int living = 0;
+    {
+        OwningMap<Counted> map;
+        for (std::uint64_t i = 0; i < 3; ++i) {
+            OwningMap<Counted> one = OwningMap<Counted>::make(i, living);
+            map.insert(one);
+        }
+        CHECK(living == 3);
+        {
+            OwningMap<Counted> gone;
+            gone.take(map, std::uint64_t{1});
+            CHECK(living == 3);
+        }
+        CHECK(living == 2);
+        OwningMap<Counted> other{std::move(map)};
+        CHECK(map.empty());
+        CHECK(other.size() == 2);
+        map = std::move(other);
+        CHECK(living == 2);
+    }
+    CHECK(living == 0);
+}
+
+TEST_CASE("an owning map without memory has nothing to delete") {
+    int living = 0;
+    const auto live = support::live_allocations();
+    for (std::uint64_t nth = 1; nth <= 2; ++nth) {
+        const support::FailingNew failing{support::Failing::nth, nth};
+        CHECK_THROWS(static_cast<void>(OwningMap<Counted>::make(nth, living)));
+    }
+    CHECK(living == 0);
+    CHECK(support::live_allocations() == live);
 }
 
 }  // namespace

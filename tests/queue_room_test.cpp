@@ -149,9 +149,9 @@ TEST_CASE("room grows so that a growing queue asks for it seldom [9]") {
 
 TEST_CASE("only where the oldest is dropped there is an order of dropping [7.2]") {
     const SoundCore rejects;
-    CHECK(rejects.core.make({.histories = 8}).evictable.heap.capacity() == 0);
+    CHECK(rejects.core.make({.histories = 8}).evictable.heap.size() == 0);
     const SoundCore drops{{.overflow = Overflow::drop_oldest}};
-    CHECK(drops.core.make({.histories = 8}).evictable.heap.capacity() >= 8);
+    CHECK(drops.core.make({.histories = 8}).evictable.heap.size() >= 8);
 }
 
 }  // namespace

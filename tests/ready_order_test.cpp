@@ -26,8 +26,8 @@ struct World {
     std::uint64_t next = 1;
 
     explicit World(std::size_t slots) {
-        table.records.resize(slots);
-        table.histories.resize(slots);
+        table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
+        table.histories = latchbox::detail::Array<latchbox::detail::History>(slots);
         auto room = ReadyOrder::make(slots);
         ready.adopt(room);
         for (Slot slot = 0; slot < slots; ++slot) {
@@ -121,7 +121,7 @@ TEST_CASE("along a walk with ten priorities the first is always that of a sorted
 
 TEST_CASE("what comes in publish order stands in line and needs no history") {
     Table table;
-    table.records.resize(4);
+    table.records = latchbox::detail::Array<latchbox::detail::Record>(4);
     ReadyOrder ready;
     for (Slot slot = 0; slot < 4; ++slot) {
         table.records[slot].place = slot + 1;

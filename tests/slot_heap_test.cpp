@@ -133,7 +133,8 @@ TEST_CASE("room that is not larger is left alone, a larger one keeps what is the
     auto smaller = Heap::make(2);
     heap.adopt(smaller);
     CHECK(smaller.position.size() == 2);
-    CHECK(smaller.heap.empty());
+    CHECK(smaller.heap.size() == 2);
+    CHECK(drains_in_order(heap, {3, 7}));
     auto larger = Heap::make(3);
     heap.adopt(larger);
     heap.insert(5, 2);

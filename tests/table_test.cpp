@@ -19,8 +19,8 @@ using latchbox::detail::Table;
 
 Table table_for(std::size_t slots, std::size_t histories) {
     Table table;
-    table.records.resize(slots);
-    table.histories.resize(histories);
+    table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
+    table.histories = latchbox::detail::Array<latchbox::detail::History>(histories);
     return table;
 }
 
@@ -84,9 +84,9 @@ TEST_CASE("a larger array is taken and keeps what was there; no larger one is le
     table.give_history(1);
     table.history(1).attempts = 9;
     table.records[0].number = 77;
-    std::vector<Record> records(5);
-    std::vector<History> same(2);
-    std::vector<History> histories(3);
+    latchbox::detail::Array<Record> records(5);
+    latchbox::detail::Array<History> same(2);
+    latchbox::detail::Array<History> histories(3);
     Table::adopt(table.records, records);
     Table::adopt(table.histories, same);
     CHECK(table.records.size() == 5);

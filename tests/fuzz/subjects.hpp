@@ -68,8 +68,10 @@ inline std::string check(std::string_view text, bool wildcards) {
 inline std::string match(const std::vector<std::string_view>& patterns, std::string_view subject) {
     using Index = latchbox::detail::PatternIndex<std::size_t>;
     Index index;
+    std::vector<std::size_t> numbers(patterns.size());
     for (std::size_t i = 0; i < patterns.size(); ++i) {
-        Index one = Index::make(patterns[i], i);
+        numbers[i] = i;
+        Index one = Index::make(patterns[i], static_cast<std::uint32_t>(i), numbers[i]);
         index.insert(one);
     }
     // All of them, then all but the first, and so on.
@@ -86,7 +88,8 @@ inline std::string match(const std::vector<std::string_view>& patterns, std::str
             }
         }
         if (found != expected) { return "the index matches otherwise"; }
-        if (index.erase(patterns[first], first).size() != 1) { return "it was not taken out"; }
+        const auto number = static_cast<std::uint32_t>(first);
+        if (index.erase(patterns[first], number).size() != 1) { return "it was not taken out"; }
     }
     return index.empty() && index.places() == 0 ? "" : "something was left in the index";
 }

@@ -77,7 +77,7 @@ struct LayDown {
     friend Type member(LayDown);
 };
 struct Repeated {
-    using Type = std::vector<bool> (*)(const std::vector<MessageId>&);
+    using Type = latchbox::detail::Array<std::uint32_t> (*)(const std::vector<MessageId>&);
     friend Type member(Repeated);
 };
 template struct Open<Walk, &LatchBoard::walk>;
@@ -803,9 +803,9 @@ private:
         if (action.gate) { parents.push_back(node.gate), node.gate_named = true; }
         if (parents.empty()) { return accept_alone(node, thread); }
         parents.push_back(parents.front());  // twice, to be looked at once
-        const std::vector<bool> named_before = member(Repeated{})(parents);
+        const auto named_before = member(Repeated{})(parents);
         for (std::size_t i = 0; i < parents.size(); ++i) {
-            if (named_before[i]) { continue; }
+            if (named_before[i] != 0) { continue; }
             child.parents[child.parent_count++] = {parents[i], state_of(node, parents[i])};
         }
         expect(child.parent_count + 1U == parents.size(), "P3: duplicates do not count once [5.1]");

@@ -2,10 +2,10 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
-#include <map>
-#include <utility>
+#include <cstdint>
 
 #include "latchbox/detail/ensure.hpp"
+#include "latchbox/detail/pointer_map.hpp"
 #include "latchbox/time.hpp"
 
 namespace latchbox {
@@ -16,13 +16,8 @@ namespace detail {
 // its place among the others, so that setting it needs no memory. Who sets it holds it for that.
 class Alarm {
 public:
-    using Map = std::multimap<Instant, Alarm*>;
-
     // May throw std::bad_alloc.
-    Alarm() {
-        Map one;
-        place_ = one.extract(one.emplace(Instant{}, this));
-    }
+    Alarm() : place_{PointerMap<Alarm>::make(std::uint64_t{0}, *this)} {}
     Alarm(const Alarm&) = delete;
     Alarm& operator=(const Alarm&) = delete;
 
@@ -38,32 +33,36 @@ protected:
 
 private:
     friend class Alarms;
-    Map::node_type place_;  // while it is not set
-    Map::iterator at_;      // while it is
+    PointerMap<Alarm> place_;   // while it is not set
+    Instant at_;                // while it is
+    std::uint64_t number_ = 0;  // among those of one instant
 };
 
-// The alarms that are set, by instant; at one instant in the order in which they were set.
+// The alarms of one broker by instant, those of one instant in the order in which they were set.
+// O(log n) each, and no memory. Under the timekeeper's lock.
 class Alarms {
 public:
     void set(Alarm& alarm, Instant at) noexcept {
-        alarm.place_.key() = at;
-        alarm.at_ = set_.insert(std::move(alarm.place_));
+        alarm.at_ = at;
+        alarm.number_ = ++set_so_far_;
+        set_.insert(alarm.place_, key(alarm));
     }
     // Not any more; whether it was.
     bool cancel(Alarm& alarm) noexcept {
         if (!alarm.place_.empty()) { return false; }
-        alarm.place_ = set_.extract(alarm.at_);
+        alarm.place_.take(set_, key(alarm));
         return true;
     }
     // When the first rings; `never` if there is none.
     [[nodiscard]] Instant next() const noexcept {
-        return set_.empty() ? Instant::never() : set_.begin()->first;
+        const Alarm* const first = set_.first();
+        return first != nullptr ? first->at_ : Instant::never();
     }
     // All that are due by `now`, in their order, and set no more.
     [[nodiscard]] Alarm* take(Instant now) noexcept {
         Alarm* first = nullptr;
         for (Alarm** link = &first; !set_.empty() && next() <= now; link = &(*link)->next) {
-            *link = set_.begin()->second;
+            *link = set_.first();
             (*link)->next = nullptr;
             cancel(**link);
         }
@@ -71,7 +70,14 @@ public:
     }
 
 private:
-    Alarm::Map set_;
+    // Instants before the epoch come before those after it.
+    static MapKey key(const Alarm& alarm) noexcept {
+        const auto count = static_cast<std::uint64_t>(alarm.at_.since_epoch().count());
+        return {count ^ (std::uint64_t{1} << 63), alarm.number_};
+    }
+
+    PointerMap<Alarm> set_;
+    std::uint64_t set_so_far_ = 0;
 };
 
 }  // namespace detail

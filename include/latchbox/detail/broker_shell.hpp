@@ -310,7 +310,7 @@ public:
     // --- names: who changes them stands in naming.hpp and subscribing.hpp ----------------------
 
     typename Platform::Mutex names;
-    using ByName = PointerMap<std::string_view, Shell>;  // by names that the queues keep
+    using ByName = PointerMap<Shell>;           // by names that the queues keep
     ByName by_name LATCHBOX_GUARDED_BY(names);           // queues and groups
     // Queues that were removed, too, as long as something is leased; and those of subscriptions.
     Issuers<Shell> issuers LATCHBOX_GUARDED_BY(names);

@@ -5,9 +5,9 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/ensure.hpp"
 #include "latchbox/version.hpp"
 
@@ -21,13 +21,16 @@ namespace detail {
 template <class T> class Chunks {
 public:
     struct Chunk {
-        std::unique_ptr<T[]> elements;
+        Array<T> elements;
         unsigned index = 0;
     };
 
     // 2^first_bits elements in the first chunk.
     explicit Chunks(unsigned first_bits = 4) noexcept : first_bits_{first_bits} {}
-    Chunks(const Chunks& other) : first_bits_{other.first_bits_} {
+    ~Chunks() {
+        while (count_ != 0) { delete[] chunks_[--count_]; }
+    }
+    Chunks(const Chunks& other) : Chunks{other.first_bits_} {  // complete, should a copy throw
         while (count_ < other.count_) {
             Chunk copy = make(count_);
             for (std::size_t i = 0; i < chunk_size(count_); ++i) {
@@ -40,7 +43,7 @@ public:
         Chunks copy{other};
         std::swap(first_bits_, copy.first_bits_);
         std::swap(count_, copy.count_);
-        for (unsigned i = 0; i < most; ++i) { chunks_[i].swap(copy.chunks_[i]); }
+        for (unsigned i = 0; i < most; ++i) { std::swap(chunks_[i], copy.chunks_[i]); }
         return *this;
     }
 
@@ -51,13 +54,13 @@ public:
 
     // May throw std::bad_alloc; needs no lock.
     [[nodiscard]] Chunk make(unsigned index) const {
-        return {std::make_unique<T[]>(chunk_size(index)), index};
+        return {Array<T>(chunk_size(index)), index};
     }
     // Leaves `chunk` alone if it is not the next one any more.
     void adopt(Chunk& chunk) noexcept {
-        if (chunk.elements == nullptr || chunk.index != count_) { return; }
+        if (chunk.elements.empty() || chunk.index != count_) { return; }
         ensure(count_ < most, "more elements than a slot can number");
-        chunks_[count_++] = std::move(chunk.elements);
+        chunks_[count_++] = chunk.elements.release();
     }
 
     [[nodiscard]] T& operator[](std::uint32_t at) noexcept { return *find(at); }
@@ -79,7 +82,7 @@ private:
 
     unsigned first_bits_;
     unsigned count_ = 0;
-    std::unique_ptr<T[]> chunks_[most];
+    T* chunks_[most] = {};
 };
 
 }  // namespace detail

@@ -4,8 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/deadlines.hpp"
 #include "latchbox/detail/dedup_window.hpp"
 #include "latchbox/detail/issued.hpp"
@@ -26,8 +26,8 @@ struct CoreStart {
 
 // Memory of a core, made outside every lock, and taken over under one.
 struct Growth {
-    std::vector<Record> records;
-    std::vector<History> histories;
+    Array<Record> records;
+    Array<History> histories;
     Deadlines::Room deadlines;
     ReadyOrder::Room ready;
     SlotHeap<Place>::Room evictable;

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/ensure.hpp"
 #include "latchbox/detail/record.hpp"
 
@@ -40,8 +40,8 @@ public:
         std::uint32_t newer = none;
     };
     struct Room {
-        std::vector<Entry> entries;
-        std::vector<std::uint32_t> buckets;
+        Array<Entry> entries;
+        Array<std::uint32_t> buckets;
     };
 
     explicit DedupWindow(std::size_t bound = most) noexcept : bound_{bound} {}
@@ -63,10 +63,7 @@ public:
     }
     // May throw std::bad_alloc; needs no lock.
     [[nodiscard]] static Room make(std::size_t size) {
-        Room room;
-        room.entries.resize(size);
-        room.buckets.assign(size, none);
-        return room;
+        return {Array<Entry>(size), Array<std::uint32_t>(size, none)};
     }
     // Takes the room if it is larger, and leaves the old memory in it.
     void adopt(Room& room) noexcept {
@@ -154,8 +151,8 @@ private:
     std::uint32_t newest_ = none;
     std::uint32_t free_ = none;
     std::uint32_t used_ = 0;  // from here on never used
-    std::vector<Entry> entries_;
-    std::vector<std::uint32_t> buckets_;
+    Array<Entry> entries_;
+    Array<std::uint32_t> buckets_;
 };
 
 }  // namespace detail

@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/ensure.hpp"
 #include "latchbox/detail/record.hpp"
 #include "latchbox/states.hpp"
@@ -31,8 +31,8 @@ public:
         Cause cause = Cause::none;
     };
     struct Room {
-        std::vector<Entry> ring;
-        std::vector<std::uint32_t> chains;
+        Array<Entry> ring;
+        Array<std::uint32_t> chains;
     };
     // How it went with a message that is not held: never_issued, forgotten, completed or failed.
     struct Past {
@@ -75,10 +75,7 @@ public:
     }
     // May throw std::bad_alloc; needs no lock.
     [[nodiscard]] static Room make(std::size_t size) {
-        Room room;
-        room.ring.resize(size);
-        room.chains.assign(size, none);
-        return room;
+        return {Array<Entry>(size), Array<std::uint32_t>(size, none)};
     }
     // Takes the room if it is larger, and leaves the old memory in it.
     void adopt(Room& room) noexcept {
@@ -155,8 +152,8 @@ private:
     std::size_t first_ = 0;
     std::size_t size_ = 0;
     std::uint64_t forgotten_ = 0;  // the largest number that was
-    std::vector<Entry> ring_;
-    std::vector<std::uint32_t> chains_;
+    Array<Entry> ring_;
+    Array<std::uint32_t> chains_;
 };
 
 }  // namespace detail

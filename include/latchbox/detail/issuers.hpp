@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 
 #include "latchbox/detail/issued.hpp"
 #include "latchbox/detail/pointer_map.hpp"
@@ -35,8 +34,8 @@ struct RemovedQueue {
 template <class Queue> class Issuers {
 public:
     struct Maps {
-        PointerMap<std::uint32_t, Queue> queues;
-        std::map<std::uint32_t, RemovedQueue> removed;
+        PointerMap<Queue> queues;
+        OwningMap<RemovedQueue> removed;
     };
 
     explicit Issuers(std::size_t most_weight = std::size_t{1} << 20) noexcept
@@ -45,13 +44,13 @@ public:
     // For `insert`: the queue, and its place among the removed. May throw std::bad_alloc.
     [[nodiscard]] static Maps make(Queue& queue) {
         Maps one;
-        one.queues = PointerMap<std::uint32_t, Queue>::make(queue.number(), queue);
-        one.removed[queue.number()];
+        one.queues = PointerMap<Queue>::make(queue.number(), queue);
+        one.removed = OwningMap<RemovedQueue>::make(queue.number());
         return one;
     }
     void insert(Maps& one) noexcept {
         maps_.queues.insert(one.queues);
-        spare_.insert(one.removed.extract(one.removed.begin()));
+        spare_.insert(one.removed);
     }
 
     [[nodiscard]] Queue* find(std::uint32_t number) const noexcept {
@@ -64,9 +63,9 @@ public:
     }
     // How it went with a message of a queue that was removed: never_issued if there was none such.
     [[nodiscard]] Issued::Past past(std::uint32_t number, std::uint64_t message) const noexcept {
-        const auto at = maps_.removed.find(number);
-        return at != maps_.removed.end() ? at->second.past.past(message)
-                                         : Issued::Past{MessageState::never_issued, Cause::none};
+        const RemovedQueue* const removed = maps_.removed.find(number);
+        return removed != nullptr ? removed->past.past(message)
+                                  : Issued::Past{MessageState::never_issued, Cause::none};
     }
 
     // The queue goes, what it issued stays known. Returns what is forgotten for that, to be
@@ -74,16 +73,18 @@ public:
     [[nodiscard]] Maps outlive(std::uint32_t number, Issued& issued) noexcept {
         Maps forgotten;
         forgotten.queues.take(maps_.queues, number);
-        const auto at = maps_.removed.insert(spare_.extract(number)).position;
-        at->second.past = issued.hand_over();
-        weight_ += weight(at->second);
-        (first_ == 0 ? first_ : maps_.removed.find(last_)->second.next) = number;
+        maps_.removed.take(spare_, number);
+        RemovedQueue& removed = *maps_.removed.find(number);
+        removed.past = issued.hand_over();
+        weight_ += weight(removed);
+        (first_ == 0 ? first_ : maps_.removed.find(last_)->next) = number;
         last_ = number;
         while (weight_ > most_weight_) {
-            const auto first = maps_.removed.find(first_);
-            first_ = first->second.next;
-            weight_ -= weight(first->second);
-            forgotten.removed.insert(maps_.removed.extract(first));
+            const std::uint32_t number_of_first = first_;
+            const RemovedQueue& first = *maps_.removed.find(first_);
+            first_ = first.next;
+            weight_ -= weight(first);
+            forgotten.removed.take(maps_.removed, number_of_first);
         }
         return forgotten;
     }
@@ -91,7 +92,7 @@ public:
     [[nodiscard]] Maps forget(std::uint32_t number) noexcept {
         Maps forgotten;
         forgotten.queues.take(maps_.queues, number);
-        forgotten.removed.insert(spare_.extract(number));
+        forgotten.removed.take(spare_, number);
         return forgotten;
     }
     // At the end of the broker, when nobody asks any more.
@@ -105,7 +106,7 @@ private:
 
     std::size_t most_weight_;
     Maps maps_;
-    std::map<std::uint32_t, RemovedQueue> spare_;  // the places of queues that are there
+    OwningMap<RemovedQueue> spare_;  // the places of queues that are there
     std::uint32_t first_ = 0;  // of the removed, through RemovedQueue::next; 0: none
     std::uint32_t last_ = 0;
     std::size_t weight_ = 0;

@@ -7,8 +7,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/ensure.hpp"
 #include "latchbox/detail/table.hpp"
 
@@ -43,8 +43,8 @@ public:
         std::uint32_t next = none;  // in its bucket; the next free one while it has no members
     };
     struct Room {
-        std::vector<Line> lines;
-        std::vector<std::uint32_t> buckets;
+        Array<Line> lines;
+        Array<std::uint32_t> buckets;
     };
 
     // Whether that many more keys may come.
@@ -54,10 +54,7 @@ public:
     [[nodiscard]] std::size_t room() const noexcept { return lines_.size(); }
     // May throw std::bad_alloc; needs no lock.
     [[nodiscard]] static Room make(std::size_t lines) {
-        Room room;
-        room.lines.resize(lines);
-        room.buckets.assign(lines, none);
-        return room;
+        return {Array<Line>(lines), Array<std::uint32_t>(lines, none)};
     }
     // Takes the room if it is larger, and leaves the old memory in it.
     void adopt(Room& room) noexcept {
@@ -236,8 +233,8 @@ private:
     std::uint32_t free_ = none;  // first of a chain through Line::next
     std::uint32_t used_ = 0;     // lines from here on were never used
     std::size_t in_use_ = 0;
-    std::vector<Line> lines_;
-    std::vector<std::uint32_t> buckets_;
+    Array<Line> lines_;
+    Array<std::uint32_t> buckets_;
 };
 
 }  // namespace detail

@@ -52,10 +52,10 @@ public:
 
     // `count` messages with the same parents. May throw std::bad_alloc; `unknown_parent`, `closed`.
     Errc link(std::size_t count, const std::vector<MessageId>& parents, OnParentFailure policy) {
-        const std::vector<bool> named_before = repeated(parents);
+        const Array<std::uint32_t> named_before = repeated(parents);
         for (; count != 0; --count) { begin(policy); }
         for (std::size_t i = 0; i < parents.size(); ++i) {
-            if (!named_before.empty() && named_before[i]) { continue; }
+            if (!named_before.empty() && named_before[i] != 0) { continue; }
             if (const Errc failed = link_to(parents[i]); failed != Errc{}) { return failed; }
         }
         return Errc{};
@@ -77,19 +77,18 @@ public:
     }
 
 private:
-    // Which of them were named before; empty if there is no question.
-    static std::vector<bool> repeated(const std::vector<MessageId>& parents) {
+    // Not 0 for each that was named before; empty if there is no question.
+    static Array<std::uint32_t> repeated(const std::vector<MessageId>& parents) {
         using Key = NamedParent;
-        std::vector<bool> repeated;
-        if (parents.size() < 2) { return repeated; }
-        repeated.resize(parents.size());
+        if (parents.size() < 2) { return {}; }
+        Array<std::uint32_t> repeated(parents.size());
         auto room = SlotHeap<Key>::make(parents.size());
         SlotHeap<Key> sorted;
         sorted.adopt(room);
         for (std::uint32_t i = 0; i < parents.size(); ++i) { sorted.insert({parents[i], i}, i); }
         for (Key last = sorted.front().key; !sorted.empty();) {
             const Key next = sorted.front().key;
-            repeated[next.at] = next.at != last.at && next.id == last.id;
+            repeated[next.at] = next.at != last.at && next.id == last.id ? 1 : 0;
             last = next;
             sorted.remove(next.at);
         }

@@ -110,7 +110,7 @@ public:
     struct Unlisted {
         Reference<Shell> queue;
         ByName name;
-        PatternIndex<Subscriber> pattern;
+        typename Broker::Topics::Subscriptions pattern;
     };
     // Nobody finds `unlisted.queue` any more.
     static void unlist(Broker& broker, Unlisted& unlisted) noexcept

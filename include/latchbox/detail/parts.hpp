@@ -54,7 +54,9 @@ public:
         std::size_t at = topics_.size();
         while (at != 0 && topic.subject < topics_[at - 1]->subject) { --at; }
         if (at != 0 && topics_[at - 1] == &topic) { return; }
-        topics_.insert(topics_.begin() + static_cast<std::ptrdiff_t>(at), &topic);
+        topics_.push_back(&topic);
+        for (std::size_t i = topics_.size() - 1; i != at; --i) { topics_[i] = topics_[i - 1]; }
+        topics_[at] = &topic;
     }
 
     [[nodiscard]] Part* begin() noexcept { return first_; }

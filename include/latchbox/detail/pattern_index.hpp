@@ -3,13 +3,13 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
-#include <memory>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "latchbox/detail/ensure.hpp"
+#include "latchbox/detail/pointer_map.hpp"
 #include "latchbox/subject.hpp"
 
 namespace latchbox {
@@ -57,21 +57,33 @@ private:
 
 // Who subscribed to which pattern: a tree of tokens, with `*` as a token among the others. A
 // subject walks down the branches that match it and no other, so what it costs does not grow with
-// the number of patterns elsewhere. [6.7] `Value` is ordered, cheap to copy, and entered once.
+// the number of patterns elsewhere. [6.7] Each subscriber has a number, and is entered once.
 //
 // Memory is made outside every lock: `make` builds a tree of one pattern, which `insert` splices
 // in, and what `erase` takes out is returned, to be destroyed elsewhere.
-template <class Value> class PatternIndex {
+template <class Subscriber> class PatternIndex {
 public:
+    PatternIndex() = default;
+    PatternIndex(PatternIndex&& other) noexcept { swap(other); }
+    PatternIndex& operator=(PatternIndex&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+
     // Of a pattern that was checked. May throw std::bad_alloc.
-    [[nodiscard]] static PatternIndex make(std::string_view pattern, const Value& value) {
+    [[nodiscard]] static PatternIndex make(std::string_view pattern, std::uint32_t number,
+                                           Subscriber& subscriber) {
         PatternIndex one;
         Node* node = &one.root_;
         const Tokens tokens{pattern};
         for (std::size_t i = 0; i < tokens.size() && tokens[i] != rest; ++i) {
-            node = (node->next[std::string{tokens[i]}] = std::make_unique<Node>()).get();
+            Nodes& next = node->next;
+            next = Nodes::make(tokens[i], tokens[i]);
+            node = next.first();
+            next.insert(next, node->token);
         }
-        (tokens[tokens.size() - 1] == rest ? node->deeper : node->here).emplace(value, 0);
+        Subscribers& place = tokens[tokens.size() - 1] == rest ? node->deeper : node->here;
+        place = Subscribers::make(number, subscriber);
         one.size_ = 1;
         return one;
     }
@@ -80,24 +92,23 @@ public:
         ensure(one.size_ == 1, "more than one pattern at a time");
         Node* node = &root_;
         Node* from = &one.root_;
-        while (!from->next.empty()) {
-            const auto branch = from->next.begin();
-            const auto at = node->next.find(branch->first);
-            if (at == node->next.end()) {
-                node->next.insert(from->next.extract(branch));
+        while (Node* const branch = from->next.first()) {
+            Node* const same = node->next.find(branch->token);
+            if (same == nullptr) {
+                node->next.take(from->next, branch->token);
                 break;
             }
-            node = at->second.get();
-            from = branch->second.get();
+            node = same;
+            from = branch;
         }
-        move_first(from->here, node->here);
-        move_first(from->deeper, node->deeper);
+        node->here.insert(from->here);
+        node->deeper.insert(from->deeper);
         ++size_;
         one.size_ = 0;
     }
-    // Takes out one entry of this pattern and value, and the branches that are bare then. What is
-    // returned is empty if there was none.
-    [[nodiscard]] PatternIndex erase(std::string_view pattern, const Value& value) noexcept {
+    // Takes out the entry of this pattern with this number, and the branches that are bare then.
+    // What is returned is empty if there was none.
+    [[nodiscard]] PatternIndex erase(std::string_view pattern, std::uint32_t number) noexcept {
         PatternIndex removed;
         const Tokens tokens{pattern};
         Node* node = &root_;
@@ -106,28 +117,26 @@ public:
         std::string_view branch;
         std::size_t depth = 0;
         for (; depth < tokens.size() && tokens[depth] != rest; ++depth) {
-            const auto at = node->next.find(tokens[depth]);
-            if (at == node->next.end()) { return removed; }
+            Node* const next = node->next.find(tokens[depth]);
+            if (next == nullptr) { return removed; }
             if (node == &root_ || !node->is_bare() || node->next.size() > 1) {
                 stays = node;
                 branch = tokens[depth];
             }
-            node = at->second.get();
+            node = next;
         }
-        auto& values = depth < tokens.size() ? node->deeper : node->here;
-        const auto found = values.find(value);
-        if (found == values.end()) { return removed; }
-        removed.root_.here.insert(values.extract(found));
+        removed.root_.here.take(depth < tokens.size() ? node->deeper : node->here, number);
+        if (removed.root_.here.empty()) { return removed; }
         --size_;
         ++removed.size_;
         if (node != &root_ && node->is_bare() && node->next.empty()) {
-            removed.root_.next.insert(stays->next.extract(stays->next.find(branch)));
+            removed.root_.next.take(stays->next, branch);
         }
         return removed;
     }
 
-    // Calls `found(value)` for each entry whose pattern matches a subject that was checked, in no
-    // order that means anything.
+    // Calls `found(subscriber)` for each entry whose pattern matches a subject that was checked, in
+    // no order that means anything.
     template <class Found> void match(std::string_view subject, Found&& found) const {
         walk(root_, Tokens{subject}, 0, found);
     }
@@ -141,35 +150,40 @@ private:
     static constexpr std::string_view any = "*";
     static constexpr std::string_view rest = ">";
 
-    using Values = std::map<Value, char>;  // a set that costs no other header
-
+    struct Node;
+    using Nodes = OwningMap<Node>;              // by their tokens
+    using Subscribers = PointerMap<Subscriber>;  // by their numbers
     struct Node {
-        std::map<std::string, std::unique_ptr<Node>, std::less<>> next;
-        Values here;    // of patterns that end here
-        Values deeper;  // of those that end here with `>`
+        explicit Node(std::string_view of = {}) : token{of} {}
+
+        const std::string token;
+        Nodes next;
+        Subscribers here;    // to patterns that end here
+        Subscribers deeper;  // to those that end here with `>`
 
         [[nodiscard]] bool is_bare() const noexcept { return here.empty() && deeper.empty(); }
     };
 
-    static void move_first(Values& from, Values& to) noexcept {
-        if (!from.empty()) { to.insert(from.extract(from.begin())); }
+    void swap(PatternIndex& other) noexcept {
+        root_.next.swap(other.root_.next);
+        root_.here.swap(other.root_.here);
+        root_.deeper.swap(other.root_.deeper);
+        std::swap(size_, other.size_);
     }
     // Not deeper than a subject has tokens.
     template <class Found>
     static void walk(const Node& node, const Tokens& tokens, std::size_t depth, Found& found) {
-        if (depth == tokens.size()) {
-            for (const auto& [value, unused] : node.here) { found(value); }
-            return;
-        }
-        for (const auto& [value, unused] : node.deeper) { found(value); }
+        if (depth == tokens.size()) { return node.here.for_each(found); }
+        node.deeper.for_each(found);
         for (const std::string_view token : {tokens[depth], any}) {
-            const auto at = node.next.find(token);
-            if (at != node.next.end()) { walk(*at->second, tokens, depth + 1, found); }
+            if (const Node* const next = node.next.find(token)) {
+                walk(*next, tokens, depth + 1, found);
+            }
         }
     }
     static std::size_t places(const Node& node) noexcept {
         std::size_t count = node.next.size();
-        for (const auto& [token, next] : node.next) { count += places(*next); }
+        node.next.for_each([&count](const Node& next) { count += places(next); });
         return count;
     }
 

@@ -3,50 +3,107 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "latchbox/version.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// Pointers by key, in its order. Beneath is one map for each kind of key, whatever is pointed to: a
-// map for each kind of message as well would be a tenth of all that a program has to compile.
+// What things are ordered and found by: a number, or two, or a name, which they keep themselves.
+struct MapKey {
+    std::uint64_t number = 0;
+    std::uint64_t second = 0;
+    std::string_view name = {};
+
+    MapKey() = default;
+    MapKey(std::uint64_t first, std::uint64_t then = 0) noexcept : number{first}, second{then} {}
+    template <class Text>
+    requires std::is_convertible_v<const Text&, std::string_view>
+    MapKey(const Text& text) noexcept : name{text} {}
+
+    friend bool operator<(const MapKey& a, const MapKey& b) noexcept {
+        if (a.number != b.number) { return a.number < b.number; }
+        return a.second != b.second ? a.second < b.second : a.name < b.name;
+    }
+};
+
+// Pointers by key, in its order. Beneath is one kind of map for all that this library looks up: a
+// map for each kind of key and thing would be a third of all that a program has to compile.
 //
 // Memory is made outside every lock: `make` builds a map of one entry, which `insert` splices in,
 // and what `take` takes out is to be destroyed elsewhere.
-template <class Key, class T> class PointerMap {
+template <class T> class PointerMap {
 public:
     // May throw std::bad_alloc.
-    [[nodiscard]] static PointerMap make(const Key& key, T& value) {
+    [[nodiscard]] static PointerMap make(const MapKey& key, T& value) {
         PointerMap one;
-        one.map_.emplace(key, &value);
+        one.map_[key] = &value;
         return one;
     }
-    // Takes over what `make` made, whose key is not here yet.
-    void insert(PointerMap& one) noexcept { map_.insert(one.map_.extract(one.map_.begin())); }
+    // Takes over what `make` made, whose key is not here yet; nothing of an empty one.
+    void insert(PointerMap& one) noexcept {
+        if (!one.empty()) { map_.insert(one.map_.extract(one.map_.begin())); }
+    }
+    // The same, by another key from here on.
+    void insert(PointerMap& one, const MapKey& key) noexcept {
+        auto place = one.map_.extract(one.map_.begin());
+        place.key() = key;
+        map_.insert(std::move(place));
+    }
     // Takes over the entry of `from` with this key, if there is one.
-    void take(PointerMap& from, const Key& key) noexcept { map_.insert(from.map_.extract(key)); }
-    void erase(const Key& key) noexcept { map_.erase(key); }
+    void take(PointerMap& from, const MapKey& key) noexcept { map_.insert(from.map_.extract(key)); }
+    void erase(const MapKey& key) noexcept { map_.erase(key); }
     void clear() noexcept { map_.clear(); }
+    void swap(PointerMap& other) noexcept { map_.swap(other.map_); }
 
     // Or nullptr.
-    [[nodiscard]] T* find(const Key& key) const noexcept { return at(map_.find(key)); }
-    // That of the least key above `key`, or nullptr.
-    [[nodiscard]] T* after(const Key& key) const noexcept { return at(map_.upper_bound(key)); }
+    [[nodiscard]] T* find(const MapKey& key) const noexcept { return at(map_.find(key)); }
+    // That of the least key of all, or of the least above `key`; or nullptr.
+    [[nodiscard]] T* first() const noexcept { return at(map_.begin()); }
+    [[nodiscard]] T* after(const MapKey& key) const noexcept { return at(map_.upper_bound(key)); }
     template <class Act> void for_each(Act&& act) const {
         for (const auto& entry : map_) { act(*static_cast<T*>(entry.second)); }
     }
     [[nodiscard]] std::size_t size() const noexcept { return map_.size(); }
     [[nodiscard]] bool empty() const noexcept { return map_.empty(); }
 
-private:
-    using Map = std::map<Key, void*>;
+protected:
+    using Map = std::map<MapKey, void*>;
+    Map map_;
 
-    [[nodiscard]] T* at(typename Map::const_iterator place) const noexcept {
+private:
+    [[nodiscard]] T* at(Map::const_iterator place) const noexcept {
         return place != map_.end() ? static_cast<T*>(place->second) : nullptr;
     }
+};
 
-    Map map_;
+// The same of things that it owns: what is still there in the end is deleted.
+template <class T> class OwningMap : public PointerMap<T> {
+public:
+    OwningMap() = default;
+    OwningMap(OwningMap&& other) noexcept { this->swap(other); }
+    OwningMap& operator=(OwningMap&& other) noexcept {
+        this->swap(other);
+        return *this;
+    }
+    ~OwningMap() {
+        for (const auto& entry : this->map_) { delete static_cast<T*>(entry.second); }
+    }
+
+    // Of one that is made of `arguments`. May throw what that throws, and std::bad_alloc.
+    template <class... Arguments>
+    [[nodiscard]] static OwningMap make(const MapKey& key, Arguments&&... arguments) {
+        OwningMap one;
+        void*& place = one.map_[key];
+        place = new T(std::forward<Arguments>(arguments)...);
+        return one;
+    }
 };
 
 }  // namespace detail

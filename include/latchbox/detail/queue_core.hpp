@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "latchbox/detail/backoff.hpp"
 #include "latchbox/detail/core_memory.hpp"
@@ -262,7 +261,7 @@ public:
     [[nodiscard]] Issued& issued() noexcept { return issued_; }
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
     [[nodiscard]] Slot slot_count() const noexcept { return fresh_; }
-    [[nodiscard]] std::vector<Record>& records() noexcept { return table_.records; }
+    [[nodiscard]] Array<Record>& records() noexcept { return table_.records; }
     // The first broken invariant in words, or nullptr. In queue_audit.hpp.
     [[nodiscard]] const char* audit() const;
 

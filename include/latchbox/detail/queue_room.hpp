@@ -11,8 +11,8 @@ namespace detail {
 
 inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
     Growth growth;
-    growth.records.resize(shortage.records);
-    growth.histories.resize(shortage.histories);
+    growth.records = Array<Record>(shortage.records);
+    growth.histories = Array<History>(shortage.histories);
     growth.deadlines = Deadlines::make(shortage.histories);
     growth.ready = ReadyOrder::make(shortage.histories);
     if (options_.overflow == Overflow::drop_oldest) {

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/record.hpp"
 
 namespace latchbox {
@@ -24,16 +24,13 @@ public:
         Slot next = none;          // in its chain
     };
     struct Room {
-        std::vector<Entry> entries;
-        std::vector<Slot> chains;
+        Array<Entry> entries;
+        Array<Slot> chains;
     };
 
     // For slots below `slots`. May throw std::bad_alloc; needs no lock.
     [[nodiscard]] static Room make(std::size_t slot_count) {
-        Room room;
-        room.entries.resize(slot_count);
-        room.chains.assign(std::bit_ceil(slot_count), none);
-        return room;
+        return {Array<Entry>(slot_count), Array<Slot>(std::bit_ceil(slot_count), none)};
     }
     // Takes the room if it is larger, and leaves the old memory in it.
     void adopt(Room& room) noexcept {
@@ -71,8 +68,8 @@ private:
         return chains_[place_of(number)];
     }
 
-    std::vector<Entry> entries_;  // by slot
-    std::vector<Slot> chains_;
+    Array<Entry> entries_;  // by slot
+    Array<Slot> chains_;
 };
 
 }  // namespace detail

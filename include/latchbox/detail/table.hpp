@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/ensure.hpp"
 #include "latchbox/detail/record.hpp"
 
@@ -18,11 +18,11 @@ namespace detail {
 // by copying into memory that was made outside the lock.
 class Table {
 public:
-    std::vector<Record> records;
-    std::vector<History> histories;
+    Array<Record> records;
+    Array<History> histories;
 
     // Takes the larger array, and leaves the old one in its place.
-    template <class T> static void adopt(std::vector<T>& array, std::vector<T>& larger) noexcept {
+    template <class T> static void adopt(Array<T>& array, Array<T>& larger) noexcept {
         if (larger.size() <= array.size()) { return; }
         for (std::size_t i = 0; i < array.size(); ++i) { larger[i] = array[i]; }
         array.swap(larger);

@@ -16,16 +16,6 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// The queue of a subscription, whatever messages it has: those of one pattern are in the order in
-// which they were made.
-struct Subscriber {
-    std::uint32_t number;
-    void* queue;
-    friend bool operator<(const Subscriber& a, const Subscriber& b) noexcept {
-        return a.number < b.number;
-    }
-};
-
 // Who subscribed to what, and which topics there are: a subject is here while somebody holds its
 // topic (a handle, or a message on the shelf), for ever if it was given options, and else for a
 // while yet, so that publishing to one subject again and again looks it up once each time, and for
@@ -35,7 +25,8 @@ template <class Msg, class Platform> class Topics {
 public:
     using Topic = TopicShell<Msg, Platform>;
     using Queue = QueueShell<Msg, Platform>;
-    using BySubject = PointerMap<std::string_view, Topic>;  // by subjects that the topics keep
+    using Subscriptions = PatternIndex<Queue>;
+    using BySubject = PointerMap<Topic>;  // by subjects that the topics keep
 
     // Which subscriptions there are: changes with them, before anything else depends on it.
     [[nodiscard]] std::uint64_t generation() const noexcept {
@@ -45,27 +36,26 @@ public:
     // --- subscriptions -----------------------------------------------------------------------
 
     // For `list`. May throw std::bad_alloc.
-    [[nodiscard]] static PatternIndex<Subscriber> make(std::string_view pattern, Queue& queue) {
-        return PatternIndex<Subscriber>::make(pattern, {queue.number(), &queue});
+    [[nodiscard]] static Subscriptions make(std::string_view pattern, Queue& queue) {
+        return Subscriptions::make(pattern, queue.number(), queue);
     }
     // From here on publishes find the queue.
-    void list(Queue& queue, PatternIndex<Subscriber>& one) noexcept {
+    void list(Queue& queue, Subscriptions& one) noexcept {
         subscriptions_.insert(one);
         queue.feed->listed = true;
         queue.feed->generation = generation_.fetch_add(1, std::memory_order_acq_rel) + 1;
     }
     // No longer. What is given back is destroyed without the lock.
-    [[nodiscard]] PatternIndex<Subscriber> unlist(Queue& queue) noexcept {
+    [[nodiscard]] Subscriptions unlist(Queue& queue) noexcept {
         auto& feed = *queue.feed;
         feed.listed = false;
         generation_.fetch_add(1, std::memory_order_acq_rel);
-        return subscriptions_.erase(feed.pattern, {queue.number(), &queue});
+        return subscriptions_.erase(feed.pattern, queue.number());
     }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return subscriptions_.size(); }
     // Calls `found(queue)` for each that matches.
     template <class Found> void match(std::string_view subject, Found&& found) const {
-        subscriptions_.match(
-            subject, [&found](const Subscriber& one) { found(*static_cast<Queue*>(one.queue)); });
+        subscriptions_.match(subject, found);
     }
 
     // --- topics ------------------------------------------------------------------------------
@@ -128,7 +118,7 @@ private:
         --resting_;
     }
 
-    PatternIndex<Subscriber> subscriptions_;
+    Subscriptions subscriptions_;
     typename Platform::template Atomic<std::uint64_t> generation_{1};
     BySubject by_subject_;
     Topic* newest_ = nullptr;  // of those that nobody holds
