@@ -8,6 +8,8 @@
 
 #include <doctest/doctest.h>
 
+#include "support/failing_new.hpp"
+
 namespace {
 
 using latchbox::detail::Chunks;
@@ -119,6 +121,29 @@ TEST_CASE("assigned to itself it stays what it was") {
     chunks = same;
     CHECK(chunks[0] == 5);
     CHECK(chunks.capacity() == 1);
+}
+
+struct Counted {
+    static inline int living = 0;
+    Counted() noexcept { ++living; }
+    Counted(const Counted&) noexcept { ++living; }
+    Counted& operator=(const Counted&) = default;
+    ~Counted() { --living; }
+};
+
+TEST_CASE_TEMPLATE("the memory of all chunks is given back in the end", T, int, Counted) {
+    const auto live = support::live_allocations();
+    for (unsigned count = 0; count < 4; ++count) {
+        Chunks<T> chunks{1};
+        for (unsigned i = 0; i < count; ++i) { grow(chunks); }
+        Chunks<T> copy{chunks};
+        copy = chunks;
+        auto not_taken = chunks.make(count + 1);
+        chunks.adopt(not_taken);
+        CHECK(support::live_allocations() == live + 2 * count + 1);
+    }
+    CHECK(support::live_allocations() == live);
+    CHECK(Counted::living == 0);
 }
 
 }  // namespace

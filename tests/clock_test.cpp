@@ -80,6 +80,24 @@ TEST_CASE("where the system has a coarse clock it is asked, and its margin is ei
 }
 #endif
 
+// As a broker does, which does not know whose clock it is.
+[[gnu::noinline]] Glance look(Clock& clock) { return clock.look(); }
+
+TEST_CASE("a look is a glance, of a clock of one's own too [4.3]") {
+    Fixed own;
+    const Glance seen = look(own);
+    CHECK(seen.earliest == Instant{7s});
+    CHECK(seen.latest == Instant{7s});
+    latchbox::SteadyClock steady;
+    latchbox::CoarseClock coarse;
+    const Instant before = coarse.now();
+    const Glance wide = look(steady);
+    const Glance narrow = look(coarse);
+    CHECK(before <= wide.earliest);
+    CHECK(wide.earliest <= narrow.latest);
+    CHECK(narrow.earliest == narrow.latest);
+}
+
 TEST_CASE("the steady and the coarse clock count from the same instant") {
     latchbox::SteadyClock steady;
     latchbox::CoarseClock coarse;

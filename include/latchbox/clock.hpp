@@ -50,13 +50,13 @@ public:
         return {at, at};
     }
 
-    /// The same as `glance`, as a broker asks it: of `SteadyClock` without a virtual call, which
+    /// The same as `glance`, as a broker asks it: of the clocks below without a virtual call, which
     /// would take as long as the answer does.
     [[nodiscard, gnu::always_inline]] Glance look() noexcept {
 #if defined(CLOCK_MONOTONIC_COARSE)
-        if (margin_ != 0) {
-            const Instant coarse{Duration::nanoseconds(coarse_count())};
-            return {coarse, Instant{Duration::nanoseconds(coarse.since_epoch().count() + margin_)}};
+        if (is_coarse_) {
+            const Duration at = Duration::nanoseconds(coarse());
+            return {Instant{at}, Instant{Duration::nanoseconds(at.count() + margin_)}};
         }
 #endif
         return glance();
@@ -72,58 +72,58 @@ public:
     /// From here on `sleeper` is told nothing; it may be destroyed then.
     virtual void detach(Sleeper& sleeper) noexcept { static_cast<void>(sleeper); }
 
-#if defined(CLOCK_MONOTONIC_COARSE)
 private:
     friend class SteadyClock;
-    static std::int64_t coarse_count() noexcept {
+    friend class CoarseClock;
+
+    static Instant steady() noexcept {
+        return Instant{std::chrono::steady_clock::now().time_since_epoch()};
+    }
+    // The system's coarse clock answers glances, if there is one, and is right within so many of
+    // its ticks.
+    void be_coarse([[maybe_unused]] std::int64_t ticks) noexcept {
+#if defined(CLOCK_MONOTONIC_COARSE)
+        timespec tick{};
+        is_coarse_ = clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0;
+        margin_ = ticks * count(tick);
+#endif
+    }
+#if defined(CLOCK_MONOTONIC_COARSE)
+    static std::int64_t coarse() noexcept {
         timespec at{};
         static_cast<void>(clock_gettime(CLOCK_MONOTONIC_COARSE, &at));  // there is one
+        return count(at);
+    }
+    static std::int64_t count(const timespec& at) noexcept {
         return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
     }
-    // Within which the system's coarse clock is right; 0: it is not asked.
-    std::int64_t margin_ = 0;
 #endif
+
+    bool is_coarse_ = false;
+    [[maybe_unused]] std::int64_t margin_ = 0;
 };
 
 /// The system's steady clock, exact to its nanosecond; the default. Its glance is answered by the
 /// system's coarse clock where there is one, which costs a fifth.
 class SteadyClock final : public Clock {
 public:
-    [[nodiscard]] Instant now() noexcept override {
-        return Instant{std::chrono::steady_clock::now().time_since_epoch()};
-    }
-#if defined(CLOCK_MONOTONIC_COARSE)
-    SteadyClock() noexcept { margin_ = margin(); }
-    [[nodiscard]] Glance glance() noexcept override {
-        return margin_ != 0 ? look() : Clock::glance();
-    }
-
-private:
     // The coarse clock lags by its resolution, and was seen to lag by two of them: eight leave a
     // wide margin, which costs no more than an exact reading this close to something due.
-    // 0: there is no such clock.
-    static std::int64_t margin() noexcept {
-        timespec resolution{};
-        if (clock_getres(CLOCK_MONOTONIC_COARSE, &resolution) != 0) { return 0; }
-        return 8 * (std::int64_t{resolution.tv_sec} * 1'000'000'000 + resolution.tv_nsec);
+    SteadyClock() noexcept { be_coarse(8); }
+
+    [[nodiscard]] Instant now() noexcept override { return steady(); }
+    [[nodiscard]] Glance glance() noexcept override {
+        return is_coarse_ ? look() : Clock::glance();
     }
-#endif
 };
 
 /// The system's coarse steady clock: milliseconds (one to ten, by system) instead of nanoseconds
 /// in everything, for a fifth of the cost. The same as `SteadyClock` where there is none.
 class CoarseClock final : public Clock {
 public:
-    [[nodiscard]] Instant now() noexcept override {
-#if defined(CLOCK_MONOTONIC_COARSE)
-        timespec at{};
-        if (clock_gettime(CLOCK_MONOTONIC_COARSE, &at) == 0) {
-            return Instant{
-                Duration::nanoseconds(std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec)};
-        }
-#endif
-        return Instant{std::chrono::steady_clock::now().time_since_epoch()};
-    }
+    CoarseClock() noexcept { be_coarse(0); }
+
+    [[nodiscard]] Instant now() noexcept override { return is_coarse_ ? look().latest : steady(); }
 };
 
 }  // namespace v0

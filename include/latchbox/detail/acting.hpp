@@ -20,8 +20,7 @@ template <class Msg, class Platform>
 }
 
 template <class Msg, class Platform>
-[[gnu::noinline]] void QueueShell<Msg, Platform>::finish_slowly(Moment moment,
-                                                                Effects& effects,
+[[gnu::noinline]] void QueueShell<Msg, Platform>::finish_slowly(Moment moment, Effects& effects,
                                                                 Slot own) noexcept {
     After after;
     conclude(moment, effects, after, own);

@@ -311,7 +311,7 @@ public:
 
     typename Platform::Mutex names;
     using ByName = PointerMap<Shell>;           // by names that the queues keep
-    ByName by_name LATCHBOX_GUARDED_BY(names);           // queues and groups
+    ByName by_name LATCHBOX_GUARDED_BY(names);  // queues and groups
     // Queues that were removed, too, as long as something is leased; and those of subscriptions.
     Issuers<Shell> issuers LATCHBOX_GUARDED_BY(names);
     Topics topics LATCHBOX_GUARDED_BY(names);

@@ -53,9 +53,7 @@ public:
     }
 
     // May throw std::bad_alloc; needs no lock.
-    [[nodiscard]] Chunk make(unsigned index) const {
-        return {Array<T>(chunk_size(index)), index};
-    }
+    [[nodiscard]] Chunk make(unsigned index) const { return {Array<T>(chunk_size(index)), index}; }
     // Leaves `chunk` alone if it is not the next one any more.
     void adopt(Chunk& chunk) noexcept {
         if (chunk.elements.empty() || chunk.index != count_) { return; }

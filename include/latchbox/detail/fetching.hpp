@@ -37,13 +37,12 @@ public:
     static Errc some(Shell& shell, const Member* member, std::size_t max, const Patience& patience,
                      const StopToken& stop, Room&& room, Take&& take) {
         return some_or(shell, member, max, patience, stop, room, take,
-                       [&](Instant until, Moment moment, Effects& effects)
-                           LATCHBOX_UNCHECKED {
-                               Waiter<Platform> waiter;
-                               waiter.member = member;
-                               waiter.sleep.until = until;
-                               return wait(shell, waiter, stop, moment, effects, take);
-                           });
+                       [&](Instant until, Moment moment, Effects& effects) LATCHBOX_UNCHECKED {
+                           Waiter<Platform> waiter;
+                           waiter.member = member;
+                           waiter.sleep.until = until;
+                           return wait(shell, waiter, stop, moment, effects, take);
+                       });
     }
     // Where there is nothing yet, calls `wait(until, moment, effects)`, which lets go of the lock.
     template <class Room, class Take, class Wait>
@@ -142,9 +141,8 @@ private:
         return patience.length.is_negative() ? Errc::invalid_option : Errc{};
     }
     template <class Take>
-    static Errc wait(Shell& shell, Waiter<Platform>& waiter, const StopToken& stop,
-                     Moment moment, Effects& effects, Take& take)
-        LATCHBOX_RELEASE(shell.mutex) {
+    static Errc wait(Shell& shell, Waiter<Platform>& waiter, const StopToken& stop, Moment moment,
+                     Effects& effects, Take& take) LATCHBOX_RELEASE(shell.mutex) {
         if constexpr (Platform::can_wait) {
             const Errc ended = wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
             if (ended == Errc{}) { take(shell, waiter.grant); }

@@ -107,7 +107,7 @@ private:
     std::size_t most_weight_;
     Maps maps_;
     OwningMap<RemovedQueue> spare_;  // the places of queues that are there
-    std::uint32_t first_ = 0;  // of the removed, through RemovedQueue::next; 0: none
+    std::uint32_t first_ = 0;        // of the removed, through RemovedQueue::next; 0: none
     std::uint32_t last_ = 0;
     std::size_t weight_ = 0;
 };

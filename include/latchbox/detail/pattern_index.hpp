@@ -129,9 +129,8 @@ public:
         if (removed.root_.here.empty()) { return removed; }
         --size_;
         ++removed.size_;
-        if (node != &root_ && node->is_bare() && node->next.empty()) {
-            removed.root_.next.take(stays->next, branch);
-        }
+        // Nothing leads to the root.
+        if (node->is_bare() && node->next.empty()) { removed.root_.next.take(stays->next, branch); }
         return removed;
     }
 
@@ -151,7 +150,7 @@ private:
     static constexpr std::string_view rest = ">";
 
     struct Node;
-    using Nodes = OwningMap<Node>;              // by their tokens
+    using Nodes = OwningMap<Node>;               // by their tokens
     using Subscribers = PointerMap<Subscriber>;  // by their numbers
     struct Node {
         explicit Node(std::string_view of = {}) : token{of} {}

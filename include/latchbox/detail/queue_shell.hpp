@@ -127,15 +127,13 @@ public:
         if (!after.nothing()) { act_on_all(after); }
     }
     void act_on_all(After& after) noexcept;
-    void finish(Moment moment, Effects& effects, Slot own = none) noexcept
-        LATCHBOX_RELEASE(mutex) {
+    void finish(Moment moment, Effects& effects, Slot own = none) noexcept LATCHBOX_RELEASE(mutex) {
         if (own != none) { keep_own(effects, own); }
         announce();
         if (is_settled(effects)) [[likely]] { return mutex.unlock(); }
         finish_slowly(moment, effects, own);
     }
-    void finish_slowly(Moment moment, Effects& effects, Slot own) noexcept
-        LATCHBOX_RELEASE(mutex);
+    void finish_slowly(Moment moment, Effects& effects, Slot own) noexcept LATCHBOX_RELEASE(mutex);
     // Nothing has left, nobody waits, nothing is to be told: most calls end so.
     [[nodiscard]] bool is_settled(const Effects& effects) const noexcept LATCHBOX_REQUIRES(mutex) {
         return effects.gone.empty() && !core.has_noted() && !somebody_waits() && !is_ending();

@@ -108,8 +108,8 @@ public:
     }
     // Joins those who fetch, unless it was stopped; lets go of the queue's lock. The caller holds
     // it.
-    Errc stand_in_line(Instant until, const typename Platform::StopToken& stop,
-                       Moment moment, Effects& effects) noexcept LATCHBOX_UNCHECKED {
+    Errc stand_in_line(Instant until, const typename Platform::StopToken& stop, Moment moment,
+                       Effects& effects) noexcept LATCHBOX_UNCHECKED {
         if (stop.stop_requested()) {
             shell_->finish(moment, effects);
             return Errc::cancelled;

@@ -34,8 +34,7 @@ template <class Platform> struct Sleep {
 // and to load that stalls until both halves, just written, have reached the cache.
 struct Moment {
     Moment() noexcept = default;
-    Moment(Instant from, Instant to) noexcept
-        : now{from}, width{count(to) - count(from)} {}
+    Moment(Instant from, Instant to) noexcept : now{from}, width{count(to) - count(from)} {}
 
     Instant now;
     std::uint64_t width = 0;  // modulo 2^64, so that `latest` is what it was made of

@@ -48,8 +48,8 @@ void enter_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
 // out of line tells it through the timekeeper, and until then it must not go. [4.9]
 template <class Msg, class Platform>
 Errc wait_in_line(QueueShell<Msg, Platform>& shell, Waiters<Platform>& line,
-                  Waiter<Platform>& waiter, const typename Platform::StopToken& stop,
-                  Moment moment, Effects& effects) noexcept LATCHBOX_RELEASE(shell.mutex) {
+                  Waiter<Platform>& waiter, const typename Platform::StopToken& stop, Moment moment,
+                  Effects& effects) noexcept LATCHBOX_RELEASE(shell.mutex) {
     auto& broker = *shell.broker;
     const bool fetches = &line == &shell.fetchers;
     enter_line(shell, line, waiter);
