@@ -28,22 +28,44 @@ void insert(ByName& map, std::string_view name, Thing& thing) {
     CHECK(one.empty());
 }
 
-TEST_CASE("what was inserted is found by its key, or by one below it") {
+void insert(ByName& map, std::uint64_t number, Thing& thing) {
+    ByName one = ByName::make(number, thing);
+    map.insert(one);
+}
+
+TEST_CASE("what was inserted is found by its name") {
+    Thing a{1};
+    Thing b{2};
+    ByName map;
+    CHECK(map.find("a") == nullptr);
+    insert(map, "a", a);
+    insert(map, "b", b);
+    CHECK(map.size() == 2);
+    CHECK(map.find("a") == &a);
+    CHECK(map.find("b") == &b);
+    CHECK(map.find("bb") == nullptr);
+    CHECK(map.find("") == nullptr);
+    int sum = 0;
+    map.for_each([&sum](Thing& thing) { sum += thing.number; });
+    CHECK(sum == 3);
+}
+
+TEST_CASE("what was inserted by number is found by it or one below, and comes in that order") {
     Thing a{1};
     Thing b{2};
     Thing c{3};
     ByName map;
-    CHECK(map.find("a") == nullptr);
-    CHECK(map.after("") == nullptr);
-    insert(map, "c", c);
-    insert(map, "a", a);
-    insert(map, "b", b);
-    CHECK(map.size() == 3);
-    CHECK(map.find("b") == &b);
-    CHECK(map.find("bb") == nullptr);
-    CHECK(map.after("") == &a);
-    CHECK(map.after("a") == &b);
-    CHECK(map.after("c") == nullptr);
+    CHECK(map.first() == nullptr);
+    CHECK(map.after(std::uint64_t{0}) == nullptr);
+    insert(map, 30, c);
+    insert(map, 10, a);
+    insert(map, 20, b);
+    CHECK(map.first() == &a);
+    CHECK(map.find(std::uint64_t{20}) == &b);
+    CHECK(map.find(std::uint64_t{25}) == nullptr);
+    CHECK(map.after(std::uint64_t{0}) == &a);
+    CHECK(map.after(std::uint64_t{10}) == &b);
+    CHECK(map.after(std::uint64_t{30}) == nullptr);
     std::string order;
     map.for_each([&order](Thing& thing) { order += std::to_string(thing.number); });
     CHECK(order == "123");
@@ -78,13 +100,18 @@ TEST_CASE("without memory there is no entry") {
     CHECK_THROWS(static_cast<void>(ByName::make("a", a)));
 }
 
-TEST_CASE("keys are ordered by their numbers, and where those are the same by their names") {
+TEST_CASE("keys are ordered by their numbers; of one hash, names by their text") {
     const std::uint64_t largest = ~std::uint64_t{0};
-    const MapKey ordered[] = {{}, {"a"}, {"ab"}, {"b"}, {0, 1}, {0, largest},
-                              {1, 0}, {1, 7}, {largest, 0}};
+    MapKey names[] = {{"a"}, {"ab"}, {"b"}};
+    for (MapKey& name : names) { name.number = 7; }
+    const MapKey ordered[] = {{},       {0, 1},   {0, largest}, {1, 0}, {1, 7},      {7, 0},
+                              names[0], names[1], names[2],     {7, 1}, {largest, 0}};
     for (const MapKey& a : ordered) {
         for (const MapKey& b : ordered) { CHECK((a < b) == (&a < &b)); }
     }
+    CHECK_FALSE((MapKey{"same"} < MapKey{std::string{"same"}}));
+    CHECK_FALSE((MapKey{std::string{"same"}} < MapKey{"same"}));
+    CHECK(((MapKey{"x"} < MapKey{"y"}) != (MapKey{"y"} < MapKey{"x"})));
 }
 
 TEST_CASE("an entry can be put in by another key, and nothing is put in of an empty map") {

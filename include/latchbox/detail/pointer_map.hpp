@@ -15,7 +15,9 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// What things are ordered and found by: a number, or two, or a name, which they keep themselves.
+// What things are found by: a number, or two, in whose order they are; or a name, which they keep
+// themselves. Names are ordered by their hashes: to compare two of them takes no look at the text,
+// which would be cold memory at each step of a search, but where it is found.
 struct MapKey {
     std::uint64_t number = 0;
     std::uint64_t second = 0;
@@ -25,7 +27,9 @@ struct MapKey {
     MapKey(std::uint64_t first, std::uint64_t then = 0) noexcept : number{first}, second{then} {}
     template <class Text>
     requires std::is_convertible_v<const Text&, std::string_view>
-    MapKey(const Text& text) noexcept : name{text} {}
+    MapKey(const Text& text) noexcept : MapKey{std::string_view{text}} {}
+    MapKey(std::string_view text) noexcept
+        : number{std::hash<std::string_view>{}(text)}, name{text} {}
 
     friend bool operator<(const MapKey& a, const MapKey& b) noexcept {
         if (a.number != b.number) { return a.number < b.number; }
