@@ -84,7 +84,7 @@ private:
     void be_coarse([[maybe_unused]] std::int64_t ticks) noexcept {
 #if defined(CLOCK_MONOTONIC_COARSE)
         timespec tick{};
-        is_coarse_ = clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0;
+        is_coarse_ = clock_getres(CLOCK_MONOTONIC_COARSE, &tick) == 0 && count(tick) > 0;
         margin_ = ticks * count(tick);
 #endif
     }

@@ -11,9 +11,9 @@ namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// So many things side by side, as many as they were made. All that grows by a `Room` grows from one
-// array to a larger one, and wants no more of a vector than that: a vector for each kind of thing
-// is a hundred functions to compile for whoever includes this, and its size is a division.
+// So many things side by side, as many as were made. What grows here grows from one array to a
+// larger one, made outside every lock, and needs no more of a vector than this: one for each kind
+// of thing is up to a hundred functions more for whoever includes it to compile.
 template <class T> class Array {
 public:
     Array() noexcept = default;

@@ -30,7 +30,7 @@ public:
     ~Chunks() {
         while (count_ != 0) { delete[] chunks_[--count_]; }
     }
-    Chunks(const Chunks& other) : Chunks{other.first_bits_} {  // complete, should a copy throw
+    Chunks(const Chunks& other) : Chunks{other.first_bits_} {  // whole, should a copy throw
         while (count_ < other.count_) {
             Chunk copy = make(count_);
             for (std::size_t i = 0; i < chunk_size(count_); ++i) {
@@ -80,7 +80,7 @@ private:
 
     unsigned first_bits_;
     unsigned count_ = 0;
-    T* chunks_[most] = {};
+    T* chunks_[most] = {};  // owned; their sizes are known
 };
 
 }  // namespace detail

@@ -50,8 +50,10 @@ public:
                         const Patience& patience, const StopToken& stop, Room&& room, Take&& take,
                         Wait&& wait) LATCHBOX_UNCHECKED {
         if (stop.stop_requested()) { return Errc::cancelled; }
-        const Moment moment = shell.enter(patience.timed || shell.short_leases());
-        // One that is there, and nothing in its way: most calls end so.
+        const bool exact = patience.timed || shell.short_leases();
+        const Moment moment = shell.enter(exact);
+        // Most calls end so: with one that is there, and nothing in its way. Just what
+        // `some_slowly` would do at its first look.
         if (max == 1 && shell.core.has_ready() && !shell.core.of_histories(1) && room.has(1) &&
             refusal(shell, member, patience) == Errc{}) [[likely]] {
             take(shell, shell.lease(moment.latest()));
@@ -59,7 +61,7 @@ public:
             shell.finish(moment, effects);
             return Errc{};
         }
-        return look(shell, member, max, patience, stop, room, take, wait, moment);
+        return some_slowly(shell, member, max, patience, stop, room, take, wait, exact, moment);
     }
 
     // Of all who fetch for somebody who has left.
@@ -81,10 +83,10 @@ public:
 private:
     // The same, whatever is in the way; under the lock, which was taken at `moment`.
     template <class Room, class Take, class Wait>
-    [[gnu::noinline]] static Errc look(Shell& shell, const Member* member, std::size_t max,
-                                       const Patience& patience, const StopToken& stop, Room& room,
-                                       Take& take, Wait& wait, Moment moment) LATCHBOX_UNCHECKED {
-        const bool exact = patience.timed || shell.short_leases();
+    [[gnu::noinline]] static Errc some_slowly(Shell& shell, const Member* member, std::size_t max,
+                                              const Patience& patience, const StopToken& stop,
+                                              Room& room, Take& take, Wait& wait, bool exact,
+                                              Moment moment) LATCHBOX_UNCHECKED {
         std::optional<Instant> until;
         Effects effects;
         int spins = patience.lingers ? shell.broker->spins : 0;

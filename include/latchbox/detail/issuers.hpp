@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "latchbox/detail/issued.hpp"
 #include "latchbox/detail/pointer_map.hpp"
@@ -80,11 +81,9 @@ public:
         (first_ == 0 ? first_ : maps_.removed.find(last_)->next) = number;
         last_ = number;
         while (weight_ > most_weight_) {
-            const std::uint32_t number_of_first = first_;
             const RemovedQueue& first = *maps_.removed.find(first_);
-            first_ = first.next;
             weight_ -= weight(first);
-            forgotten.removed.take(maps_.removed, number_of_first);
+            forgotten.removed.take(maps_.removed, std::exchange(first_, first.next));
         }
         return forgotten;
     }

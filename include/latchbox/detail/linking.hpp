@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/broker_shell.hpp"
 #include "latchbox/detail/reserving.hpp"
 #include "latchbox/detail/slot_heap.hpp"
@@ -77,7 +78,7 @@ public:
     }
 
 private:
-    // Not 0 for each that was named before; empty if there is no question.
+    // 1 for each that was named before, else 0; empty if there is no question.
     static Array<std::uint32_t> repeated(const std::vector<MessageId>& parents) {
         using Key = NamedParent;
         if (parents.size() < 2) { return {}; }

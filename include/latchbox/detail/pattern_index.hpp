@@ -80,7 +80,7 @@ public:
             Nodes& next = node->next;
             next = Nodes::make(tokens[i], tokens[i]);
             node = next.first();
-            next.insert(next, node->token);
+            next.insert(next, node->token);  // its key is the text that it keeps
         }
         Subscribers& place = tokens[tokens.size() - 1] == rest ? node->deeper : node->here;
         place = Subscribers::make(number, subscriber);
@@ -129,7 +129,7 @@ public:
         if (removed.root_.here.empty()) { return removed; }
         --size_;
         ++removed.size_;
-        // Nothing leads to the root.
+        // If that is the root, no branch leads to it, and none is taken.
         if (node->is_bare() && node->next.empty()) { removed.root_.next.take(stays->next, branch); }
         return removed;
     }

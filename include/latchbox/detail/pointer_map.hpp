@@ -16,8 +16,8 @@ inline namespace v0 {
 namespace detail {
 
 // What things are found by: a number, or two, in whose order they are; or a name, which they keep
-// themselves. Names are ordered by their hashes: to compare two of them takes no look at the text,
-// which would be cold memory at each step of a search, but where it is found.
+// themselves. Names are ordered by a hash, the same everywhere: to compare two of them takes no
+// look at the text, which would be cold memory at each step of a search, but where it is found.
 struct MapKey {
     std::uint64_t number = 0;
     std::uint64_t second = 0;
@@ -28,12 +28,21 @@ struct MapKey {
     template <class Text>
     requires std::is_convertible_v<const Text&, std::string_view>
     MapKey(const Text& text) noexcept : MapKey{std::string_view{text}} {}
-    MapKey(std::string_view text) noexcept
-        : number{std::hash<std::string_view>{}(text)}, name{text} {}
+    MapKey(std::string_view text) noexcept : number{hash(text)}, name{text} {}
 
     friend bool operator<(const MapKey& a, const MapKey& b) noexcept {
         if (a.number != b.number) { return a.number < b.number; }
         return a.second != b.second ? a.second < b.second : a.name < b.name;
+    }
+
+private:
+    // FNV-1a: names are short.
+    static std::uint64_t hash(std::string_view text) noexcept {
+        std::uint64_t so_far = 0xcbf29ce484222325U;
+        for (const char c : text) {
+            so_far = (so_far ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+        }
+        return so_far;
     }
 };
 
@@ -87,7 +96,8 @@ private:
     }
 };
 
-// The same of things that it owns: what is still there in the end is deleted.
+// The same of things that it owns: what is still there in the end is deleted. Entries come from and
+// go to owners alone.
 template <class T> class OwningMap : public PointerMap<T> {
 public:
     OwningMap() = default;
@@ -108,6 +118,9 @@ public:
         place = new T(std::forward<Arguments>(arguments)...);
         return one;
     }
+
+    void erase(const MapKey&) = delete;
+    void clear() = delete;
 };
 
 }  // namespace detail

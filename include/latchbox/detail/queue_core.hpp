@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/backoff.hpp"
 #include "latchbox/detail/core_memory.hpp"
 #include "latchbox/detail/effects.hpp"

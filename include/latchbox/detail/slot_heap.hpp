@@ -29,6 +29,10 @@ public:
         Array<std::uint32_t> position;
     };
 
+    SlotHeap() = default;
+    SlotHeap(const SlotHeap&) = default;  // and no move, which would leave a size without memory
+    SlotHeap& operator=(const SlotHeap&) = default;
+
     // For items below `items`. May throw std::bad_alloc; needs no lock.
     [[nodiscard]] static Room make(std::size_t items) {
         return {Array<Entry>(items), Array<std::uint32_t>(items, none)};

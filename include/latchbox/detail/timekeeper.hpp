@@ -30,8 +30,8 @@ template <class Platform> struct Sleep {
 
 // What a call knows of the present: it is not before `now` and not after `latest`.
 //
-// Kept as a beginning and a width: two instants side by side are copied as one vector by compilers,
-// and to load that stalls until both halves, just written, have reached the cache.
+// Kept as a beginning and a width: gcc copies two instants side by side as one vector, and to load
+// that waits until both halves, just written, are in the cache: a twentieth of a message at -O2.
 struct Moment {
     Moment() noexcept = default;
     Moment(Instant from, Instant to) noexcept : now{from}, width{count(to) - count(from)} {}
@@ -121,8 +121,8 @@ public:
             Lock lock{mutex_};
             if (free_.empty() && queues_.size() == due_.room()) {
                 if (wanted <= queues_.size()) { continue; }
+                // To `insert` them takes a hundred functions more, of whoever includes this.
                 for (void* const one : queues_) { queues.push_back(one); }
-                for (const std::uint32_t one : free_) { free.push_back(one); }
                 queues_.swap(queues);
                 free_.swap(free);
                 due_.adopt(room);
