@@ -109,6 +109,10 @@ TEST_CASE("keys are ordered by their numbers; of one hash, names by their text")
     for (const MapKey& a : ordered) {
         for (const MapKey& b : ordered) { CHECK((a < b) == (&a < &b)); }
     }
+    // As FNV-1a has them.
+    CHECK(MapKey{""}.number == 0xcbf29ce484222325U);
+    CHECK(MapKey{"a"}.number == 0xaf63dc4c8601ec8cU);
+    CHECK(MapKey{"foobar"}.number == 0x85944171f73967e8U);
     CHECK_FALSE((MapKey{"same"} < MapKey{std::string{"same"}}));
     CHECK_FALSE((MapKey{std::string{"same"}} < MapKey{"same"}));
     CHECK(((MapKey{"x"} < MapKey{"y"}) != (MapKey{"y"} < MapKey{"x"})));
