@@ -73,12 +73,13 @@ TEST_CASE_TEMPLATE("a body kept alone is the handle's, and dropped by it", Platf
                    latchbox::Threads, latchbox::SingleThread) {
     Cell<Platform> cell;
     cell.construct(TrackedMessage{7});
-    CHECK_FALSE(cell.leave_to_handle());  // nobody sees it
+    CHECK_FALSE(cell.seen_by_one_handle());
     cell.show();
     cell.show();
-    CHECK_FALSE(cell.leave_to_handle());  // another does, too
+    CHECK_FALSE(cell.seen_by_one_handle());  // another does, too
     CHECK_FALSE(cell.drop());
-    REQUIRE(cell.leave_to_handle());
+    REQUIRE(cell.seen_by_one_handle());
+    cell.leave_to_handle();
     CHECK(cell.seen_by_one());
     CHECK_FALSE(cell.vacant());
     CHECK(cell.drop());
@@ -205,7 +206,7 @@ TEST_CASE_TEMPLATE("a body can be moved out by whoever sees it alone, over all c
     own.show();
     CHECK(own.body_seen_by_one_handle());
     CHECK(shared(own) == nullptr);
-    CHECK(own.leave_to_handle());
+    own.leave_to_handle();
     REQUIRE(own.drop());
     own.destroy();
 }

@@ -51,9 +51,9 @@ struct World {
     }
     void lease(Slot slot, Instant until, bool extended) {
         table.records[slot].state = State::leased;
-        table.history(slot).at = until;
-        if (extended) {
-            deadlines.insert_extended(table, slot);
+        table.records[slot].at = until;
+        if (!extended && deadlines.in_order(table, slot)) {
+            deadlines.append_lease(table, slot);
         } else {
             deadlines.insert_lease(table, slot);
         }

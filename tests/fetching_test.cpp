@@ -39,7 +39,7 @@ struct Fetched {
     Errc some(std::size_t max, Room&& room, const Fetching::Patience& patience = {},
               const Fetching::Member* member = nullptr) {
         return Fetching::some(shell, member, max, patience, {}, room,
-                              [this](Fetching::Shell& from, const Grant& grant) {
+                              [this](Fetching::Shell& from, auto&, const Grant& grant) {
                                   taken.push_back(Access::make<Delivery>(from, grant));
                               });
     }

@@ -1030,10 +1030,9 @@ TEST_CASE(
         const std::uint64_t numbers[] = {q.number(head), q.number(next), q.number(third)};
         last = numbers[2];
         REQUIRE(q.fetch() == head);
-        const auto& history = q.core.history(head);
-        CHECK(history.lease > lease);
-        lease = history.lease;
-        CHECK(history.attempts == support::near_the_end.attempts + 1);
+        CHECK(q.core.record(head).lease > lease);
+        lease = q.core.record(head).lease;
+        CHECK(q.core.attempts(head) == support::near_the_end.attempts + 1);
         q.core.requeue(head, {}, {}, q.effects);
         REQUIRE(q.fetch() == head);
         q.core.ack(head, q.effects);
@@ -1059,7 +1058,7 @@ TEST_CASE(
         REQUIRE(q.fetch() == often);
         q.core.release(often, {}, q.effects);
     }
-    CHECK(q.core.history(often).attempts == ~std::uint32_t{0});
+    CHECK(q.core.attempts(often) == ~std::uint32_t{0});
 }
 
 // --- row 42: static storage ------------------------------------------------------------------

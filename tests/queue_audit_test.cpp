@@ -231,7 +231,7 @@ TEST_CASE("whatever is changed behind its back is found") {
     }
     SUBCASE("a state") {
         queue.record(queue.ready).state = State::delayed;
-        CHECK(queue.broken() == "no history, and not just waiting in line");
+        CHECK(queue.broken() == "no history, and neither in line nor handed out");
         queue.record(queue.ready).state = State::reserved;
         CHECK(queue.broken() == "counts by state differ from the records");
         queue.record(queue.ready).state = State::ready;
@@ -239,13 +239,17 @@ TEST_CASE("whatever is changed behind its back is found") {
         queue.record(queue.delayed).state = State::dead;
         CHECK(queue.broken() == "time will touch the dead");
         queue.record(queue.delayed).state = State::leased;
+        CHECK(queue.broken() == "a lease never granted");
+        queue.record(queue.delayed).lease = queue.record(queue.leased).lease;
         CHECK(queue.broken() == "leased, and never handed out");
     }
     SUBCASE("a history") {
         queue.record(queue.leased).history = queue.record(queue.dead).history;
         CHECK(queue.broken() == "a history of another slot");
-        queue.record(queue.leased).history = none;
-        CHECK(queue.broken() == "no history, and not just waiting in line");
+    }
+    SUBCASE("a history that was promised") {
+        queue.core.redeem_histories(1);
+        CHECK(queue.broken() == "no promise to one that may come back");
     }
     SUBCASE("the order of a line") {
         std::swap(queue.record(queue.ready).place, queue.record(queue.second).place);

@@ -435,7 +435,7 @@ TEST_CASE("time that was seen does not go back, and judges delays of who is let 
     CHECK(queue.core.see(at(7)) == at(7));
     CHECK(queue.core.see(at(5)) == at(7));
     const Slot slot = queue.publish_child(7, at(5), {.delay = ns(2)});
-    CHECK(queue.core.history(slot).at == at(9));
+    CHECK(queue.core.record(slot).at == at(9));
     queue.core.judge(slot, Verdict::go, {}, at(6), queue.effects);
     CHECK(queue.state(slot) == State::delayed);
     CHECK(queue.pass(at(9)) == 1);

@@ -45,12 +45,12 @@ TEST_CASE("a message that only waits in line has no history, one with a time of 
     SoundCore queue;
     CHECK(queue.core.record(queue.publish()).history == none);
     const Slot delayed = queue.publish(at(3), {.delay = ns(4)});
-    CHECK(queue.core.history(delayed).at == at(7));
+    CHECK(queue.core.record(delayed).at == at(7));
     CHECK(queue.core.history(delayed).expires.is_never());
     const Slot mortal = queue.publish(at(3), {.life = ns(4)});
     CHECK(queue.core.history(mortal).expires == at(7));
     CHECK(queue.core.history(mortal).life == ns(4));
-    CHECK(queue.core.history(mortal).attempts == 0);
+    CHECK(queue.core.attempts(mortal) == 0);
 }
 
 TEST_CASE("of delay and life that comes due which is first, at one instant the life [4.3]") {

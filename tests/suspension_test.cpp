@@ -85,7 +85,7 @@ struct Suspended {
         return Fetching::some_or(
             shell, nullptr, 1, {true, length.has_value(), length.value_or(latchbox::Duration{})},
             stop.get_token(), Fetching::NoRoom{},
-            [&](Fetching::Shell&, const auto& grant) { fetcher->grant = grant; },
+            [&](Fetching::Shell&, auto&, const auto& grant) { fetcher->grant = grant; },
             [&](latchbox::Instant until, latchbox::detail::Moment moment,
                 latchbox::detail::Effects& effects) {
                 return fetcher->stand_in_line(until, stops_on_the_way.get_token(), moment, effects);

@@ -27,15 +27,14 @@ Table table_for(std::size_t slots, std::size_t histories) {
 // Everything that may be told of a history, spoilt.
 void spoil(History& history, std::uint32_t mark) {
     history.attempts = history.attempts_before_redrive = history.failures = mark;
-    history.lease = mark;
-    history.at = history.expires = latchbox::Instant{};
+    history.expires = latchbox::Instant{};
     history.life = latchbox::Duration{};
     history.reason = latchbox::Reason{latchbox::Cause::failed, "spoilt"};
 }
 
 bool is_new(const History& history) {
     return history.attempts == 0 && history.attempts_before_redrive == 0 && history.failures == 0 &&
-           history.lease == 0 && history.expires.is_never() && history.life.is_never() &&
+           history.expires.is_never() && history.life.is_never() &&
            history.reason == latchbox::Reason{};
 }
 

@@ -72,8 +72,8 @@ public:
         const bool waits = wait != Duration{};
         const typename Fetching::Patience patience{waits, waits && !wait.is_never(), wait, waits};
         const Errc ended = Fetching::some(*shell_, member_.get(), max, patience, stop, Room{out},
-                                          [&out](Shell& shell, const detail::Grant& grant) {
-                                              out.push_back(make(shell, grant));
+                                          [&out](Shell& shell, Cell& cell, const Grant& grant) {
+                                              out.push_back(make(shell, cell, grant));
                                           });
         if (ended != Errc{}) { return ended; }
         return out.size() - before;
@@ -194,6 +194,8 @@ protected:
     using Fetching = detail::Fetching<Msg, Platform>;
     using Settling = detail::Settling<Msg, Platform>;
     using Removing = detail::Removing<Msg, Platform>;
+    using Cell = detail::Cell<Msg, Platform>;
+    using Grant = detail::Grant;
     using Holder = typename Settling::Holder;
 
     explicit Consumer(detail::Reference<Shell> shell,
@@ -203,17 +205,19 @@ protected:
     [[nodiscard]] Membership* member() const noexcept { return member_.get(); }
 
 private:
-    static Delivery make(Shell& shell, const detail::Grant& grant) noexcept {
-        return detail::Access::make<Delivery>(shell, grant);
+    static Delivery make(Shell& shell, Cell& cell, const Grant& grant) noexcept {
+        return detail::Access::make<Delivery>(shell, cell, grant);
     }
     Result<Delivery> fetch_one(const typename Fetching::Patience& patience,
                                const StopToken& stop) const {
-        detail::Grant granted;
-        const Errc ended =
-            Fetching::some(*shell_, member_.get(), 1, patience, stop, typename Fetching::NoRoom{},
-                           [&granted](Shell&, const detail::Grant& grant) { granted = grant; });
-        if (ended != Errc{}) { return ended; }
-        return make(*shell_, granted);
+        Result<Delivery> fetched{Errc::empty};  // made in place: to move it takes as long as to ack
+        const Errc ended = Fetching::some(
+            *shell_, member_.get(), 1, patience, stop, typename Fetching::NoRoom{},
+            [&fetched](Shell& shell, Cell& cell, const Grant& grant) {
+                detail::Access::fill(fetched, [&] { return make(shell, cell, grant); });
+            });
+        if (ended != Errc{}) { detail::Access::fail(fetched, ended); }
+        return fetched;
     }
     template <class Verb>
     Result<void> by_receipt(const Receipt& receipt, Verb&& verb) const noexcept {

@@ -162,7 +162,7 @@ private:
         return {waits, of_.length_.has_value(), of_.length_.value_or(Duration{})};
     }
     [[nodiscard]] auto taking() noexcept {
-        return [this](Shell&, const detail::Grant& grant) { granted_ = grant; };
+        return [this](Shell&, auto&, const detail::Grant& grant) { granted_ = grant; };
     }
 
     const AsyncFetch& of_;  // beside this in the coroutine's frame

@@ -45,7 +45,7 @@ public:
         return *this;
     }
     ~Delivery() {
-        if (!settled_) { Settling::abandon(view_.shell(), holder()); }
+        if (!settled_) [[unlikely]] { abandon(); }
     }
 
     /// The message itself. Not of a moved-from or detached delivery.
@@ -184,8 +184,10 @@ private:
     using Settling = detail::Settling<Msg, Platform>;
     using Watching = detail::Watching<Msg, Platform>;
 
+    Delivery(Shell& shell, detail::Cell<Msg, Platform>& cell, const detail::Grant& grant) noexcept
+        : view_{shell, cell}, grant_{grant} {}
     Delivery(Shell& shell, const detail::Grant& grant) noexcept
-        : view_{shell, shell.bodies[grant.slot]}, grant_{grant} {}
+        : Delivery{shell, shell.bodies[grant.slot], grant} {}
 
     [[nodiscard]] typename Settling::Holder holder() const noexcept {
         return {grant_.slot, grant_.lease, grant_.number, true};
@@ -232,6 +234,7 @@ private:
         settled_ = true;
         return post.id;
     }
+    [[gnu::noinline]] void abandon() noexcept { Settling::abandon(view_.shell(), holder()); }
     // As if it had never been fetched, unless it is settled.
     void take_back() noexcept {
         if (!std::exchange(settled_, true)) { Settling::take_back(view_.shell(), holder()); }

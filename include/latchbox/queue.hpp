@@ -52,7 +52,7 @@ public:
             std::is_nothrow_move_constructible_v<Msg> || std::is_copy_constructible_v<Msg>,
             "latchbox: publish_batch needs a Msg that can be copied, or moved without "
             "throwing");
-        return Publishing{this->shell(), options, stop}.all(messages);
+        return AtOnce{this->shell(), options, stop}.all(messages);
     }
 
     /// As the queue was made.
@@ -61,7 +61,6 @@ public:
 private:
     friend struct detail::Access;
     using Shell = detail::QueueShell<Msg, Platform>;
-    using Publishing = detail::Publishing<Msg, Platform>;
     using AtOnce = detail::AtOnce<Msg, Platform>;
 
     explicit Queue(detail::Reference<Shell> shell) noexcept

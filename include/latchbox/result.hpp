@@ -13,6 +13,10 @@
 namespace latchbox {
 inline namespace v0 {
 
+namespace detail {
+struct Access;
+}  // namespace detail
+
 /// A value, or the `Errc` that says why there is none. The members of `std::expected`, but one
 /// class on every language standard, so that programs built with several can be linked together.
 /// `value()` without a value throws `Error`, or ends the program with its text where exceptions
@@ -107,6 +111,7 @@ public:
     }
 
 private:
+    friend struct detail::Access;
     void* place() noexcept { return __builtin_addressof(value_); }
     void checked() const {
         if (!has_value()) [[unlikely]] { detail::fail_with(error_); }

@@ -299,7 +299,7 @@ private:
         expect(node.core.has_ready(), "has_ready");
         const Slot slot = node.core.lease(instant(node.model.now()));
         expect(slot == slot_of(node, first), "another message came first [4.4]");
-        const std::uint64_t lease = node.core.history(slot).lease;
+        const std::uint64_t lease = node.core.record(slot).lease;
         for (const Receipt& other : node.receipts) {
             expect(other.lease < lease, "L1: a receipt came twice [4.2]");
         }
@@ -344,10 +344,10 @@ private:
         }
     }
     void extend(Node& node, Slot slot, std::size_t lease, Ticks by) {
-        const Instant before = node.core.history(slot).at;
+        const Instant before = node.core.record(slot).at;
         const Instant until = instant(node.model.now() + by);
         const Instant after = node.core.extend(slot, until);
-        expect(after == node.core.history(slot).at, "extend: what it returns");
+        expect(after == node.core.record(slot).at, "extend: what it returns");
         expect(after >= before && after >= until && (after == before || after == until),
                "L5: neither the old deadline nor the wanted one");
         expect(node.model.settle(0, lease, {model::Verb::extend, by}) == model::fine, "extend");
@@ -453,21 +453,18 @@ private:
         expect(model_state(record.state) == expected.state, "C2: another state than in the model");
         expect(record.place == expected.place, "another place than in the model [4.4]");
         expect(record.priority == expected.priority, "another priority");
-        if (record.history == latchbox::detail::none) {
-            expect(expected.attempt == 0 && expected.expires == model::never, "no history");
-            return;
-        }
         const History& history = core.history(slot);
-        expect(history.attempts == expected.attempt, "L6: attempts [4.5]");
+        const std::uint32_t attempts = core.attempts(slot);
+        expect(attempts == expected.attempt, "L6: attempts [4.5]");
         expect(history.failures == expected.failures, "L6: failures [4.5]");
-        expect(history.attempts - history.attempts_before_redrive == expected.hand_outs,
+        expect(attempts - history.attempts_before_redrive == expected.hand_outs,
                "L6: attempts since redrive [4.5]");
         expect(ticks(history.expires) == expected.expires, "when it expires");
         if (record.state == CoreState::leased) {
-            expect(ticks(history.at) == expected.deadline, "its deadline [4.3]");
+            expect(ticks(record.at) == expected.deadline, "its deadline [4.3]");
         }
         if (record.state == CoreState::delayed) {
-            expect(ticks(history.at) == expected.due, "when its delay is over [4.6]");
+            expect(ticks(record.at) == expected.due, "when its delay is over [4.6]");
         }
         if (record.state == CoreState::dead) {
             expect(history.reason == latchbox::Reason(expected.cause, expected.text),
@@ -520,8 +517,7 @@ private:
         }
     }
     static std::uint32_t attempts(const QueueCore& core, Slot slot) {
-        const bool any = core.record(slot).history != latchbox::detail::none;
-        return any ? core.history(slot).attempts : 0;
+        return core.attempts(slot);
     }
     static bool allowed(Action::Kind kind, CoreState was, CoreState is) {
         const bool waits = was == CoreState::ready || was == CoreState::delayed;
@@ -671,7 +667,10 @@ private:
         add(static_cast<unsigned>(record.state));
         add(record.priority);
         add(rank(core, held, record.place));
-        if (record.history == latchbox::detail::none) { return add(0); }
+        if (record.history == latchbox::detail::none) {
+            add(0);
+            return add(record.state == CoreState::leased ? relative(node, record.at) : 0);
+        }
         const History& history = core.history(slot);
         add(1);
         add(ready.returned().contains(record.history));
@@ -684,7 +683,7 @@ private:
             add(history.attempts - history.attempts_before_redrive);
         }
         add(lesser(history.failures, bounds_.failures_that_tell));
-        add(record.state != CoreState::ready ? relative(node, history.at) : 0);
+        add(record.state != CoreState::ready ? relative(node, record.at) : 0);
         add(relative(node, history.expires));
     }
     // Who stands for it, and how that ended.

@@ -1357,7 +1357,7 @@ private:
                               held.expires <= instant(node.now);
             expect(!done || !over, "its time to live is over [4.3]");
             const bool due =
-                held.state == CoreState::delayed && core.history(slot).at <= instant(node.now);
+                held.state == CoreState::delayed && core.record(slot).at <= instant(node.now);
             expect(!done || !due, "its delay is over [3]");
             latches += core.latch(slot) != none ? 1U : 0U;
             unsigned pending = 0;
@@ -1526,12 +1526,11 @@ private:
         if (same_key(held, held)) { all = all << 1 | (held.redriven ? 1U : 0U); }
         hash.add(all);
         add_parents(hash, node, held);
-        if (!has_history) { return; }
         if (core.latch(slot) != none) { add_latch(hash, node, core.latch(slot)); }
-        if (held.state != CoreState::dead) {
-            const auto& history = core.history(slot);
+        if (has_history ? held.state != CoreState::dead : held.state == CoreState::leased) {
             const bool due = held.state != CoreState::ready;
-            hash.add((due ? relative(node, history.at) : 0) << 8 | relative(node, history.expires));
+            hash.add((due ? relative(node, core.record(slot).at) : 0) << 8 |
+                     relative(node, core.history(slot).expires));
         }
     }
     void add_thread(Hash& hash, const Node& node, const Thread& thread) const {

@@ -2,10 +2,12 @@
 // SPDX-FileCopyrightText: the latchbox authors
 #pragma once
 
+#include <new>
 #include <utility>
 
 #include "latchbox/detail/queue_audit.hpp"
 #include "latchbox/fwd.hpp"
+#include "latchbox/result.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -15,6 +17,15 @@ namespace detail {
 struct Access {
     template <class Handle, class... Args> [[nodiscard]] static Handle make(Args&&... args) {
         return Handle{std::forward<Args>(args)...};
+    }
+    // Gives a result without a value the one that `make` returns, in its place.
+    template <class T, class Make> static void fill(Result<T>& result, Make&& make) noexcept {
+        ::new (result.place()) T(make());
+        result.error_ = Errc{};
+    }
+    // And another reason to one that has none.
+    template <class T> static void fail(Result<T>& result, Errc why) noexcept {
+        result.error_ = why;
     }
     template <class Msg, class Platform>
     [[nodiscard]] static auto& shell(const Consumer<Msg, Platform>& consumer) noexcept {

@@ -27,6 +27,30 @@ template <class Msg, class Platform>
     act_on(after);
 }
 
+// Where nobody else sees the body, or has to know, it is the handle's at once; else it goes the way
+// of all that leaves.
+template <class Msg, class Platform>
+void QueueShell<Msg, Platform>::ack(Slot slot, bool by_handle, Effects& effects) noexcept {
+    core.complete(slot);
+    Cell<Msg, Platform>& cell = bodies[slot];
+    const bool alone = by_handle && !core.has_noted() && cell.seen_by_one_handle();
+    if (!alone || (feed && !forget_copy(slot, cell))) [[unlikely]] {
+        return effects.gone.push_back(core.records(), slot);
+    }
+    cell.leave_to_handle();
+    vacate(slot, true);
+}
+
+// One that was acked; if nobody asked for the latch of its message, else nothing happens.
+template <class Msg, class Platform>
+bool QueueShell<Msg, Platform>::forget_copy(Slot slot, Cell<Msg, Platform>& cell) noexcept {
+    Told& told = core.records()[slot].told;
+    if (told == Told::pending && !cell.shared()->tally.complete_unwatched()) { return false; }
+    told = Told::apart;
+    copies.remove(slot);
+    return true;
+}
+
 template <class Msg, class Platform>
 void QueueShell<Msg, Platform>::collect(Effects& effects, After& after, Slot own) noexcept {
     if (core.has_noted()) { Judging<Msg, Platform>::set_latches(*this, after); }
@@ -37,9 +61,12 @@ void QueueShell<Msg, Platform>::collect(Effects& effects, After& after, Slot own
             copies.remove(slot);
         }
         Cell<Msg, Platform>& cell = bodies[slot];
-        const bool kept = slot == own && cell.leave_to_handle();
-        if (!kept && holds_bodies) { drop(cell, after); }
-        vacate(slot, cell);
+        if (slot == own && cell.seen_by_one_handle()) {
+            cell.leave_to_handle();
+        } else if (holds_bodies) {
+            drop(cell, after);
+        }
+        vacate(slot, !cell.vacant());
     }
 }
 
@@ -63,7 +90,7 @@ template <class Msg, class Platform>
         Waiter<Platform>& waiter = fetchers.front();
         end_fetcher(waiter);
         const bool late = waiter.sleep.until <= now;
-        if (!late) { waiter.grant = lease(lease_from); }
+        if (!late) { lease(lease_from, waiter.grant); }
         after.end(waiter, late ? Errc::timed_out : Errc{});
     }
     while (!publishers.empty()) {

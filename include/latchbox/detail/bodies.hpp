@@ -79,13 +79,9 @@ public:
         if (seen_by_one()) { return true; }
         return holders_.fetch_sub(one, std::memory_order_acq_rel) == there + one;
     }
-    // Under the queue's lock, as a handle has settled it: if that alone sees the body, it is the
+    // Under the queue's lock, as a handle has settled it which alone sees the body: it is the
     // handle's from here on, and the queue holds it no more. [4.8]
-    [[nodiscard]] bool leave_to_handle() noexcept {
-        if (!seen_by_one_handle()) { return false; }
-        holders_.store(there + one, std::memory_order_relaxed);
-        return true;
-    }
+    void leave_to_handle() noexcept { holders_.store(there + one, std::memory_order_relaxed); }
 
     // Runs the destructor of `Msg`: never under a lock.
     void destroy() noexcept {

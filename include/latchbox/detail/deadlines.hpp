@@ -24,17 +24,18 @@ public:
     [[nodiscard]] static Room make(std::size_t histories) { return SlotHeap<Due>::make(histories); }
     void adopt(Room& room) noexcept { others_.adopt(room); }
 
-    void insert_lease(Table& table, Slot slot) noexcept {
-        if (leases_.empty()) {
-            news_ = true;
-        } else if (!before(table, leases_.back(), slot)) {
-            return insert(lease_of(table, slot), table.records[slot].history);
-        }
+    // Whether a lease runs out after all in the list, and can be appended.
+    [[nodiscard]] bool in_order(const Table& table, Slot slot) const noexcept {
+        return leases_.empty() || before(table.records[leases_.back()], table.records[slot]);
+    }
+    void append_lease(Table& table, Slot slot) noexcept {
+        news_ |= leases_.empty();
         leases_.push_back(table.records, slot);
     }
-    // An extended lease would hold up the order of the list.
-    void insert_extended(Table& table, Slot slot) noexcept {
-        insert(lease_of(table, slot), table.records[slot].history);
+    // One that is out of order, or was extended: that would hold up the order of the list. It has a
+    // history.
+    void insert_lease(Table& table, Slot slot) noexcept {
+        insert(lease_of(table.records[slot]), table.records[slot].history);
     }
     void insert(Table& table, Slot slot, Instant at, Due::Kind kind) noexcept {
         if (at.is_never()) { return; }
@@ -61,7 +62,9 @@ public:
     };
     [[nodiscard]] Next next(const Table& table) const noexcept {
         Next first;
-        if (!leases_.empty()) { first = {lease_of(table, leases_.front()), leases_.front()}; }
+        if (!leases_.empty()) { 
+            first = {lease_of(table.records[leases_.front()]), leases_.front()};
+        }
         if (!others_.empty() && others_.front().key < first.due) {
             first = {others_.front().key, table.histories[others_.front().item].slot};
         }
@@ -71,31 +74,29 @@ public:
     // The same without whose it is.
     [[nodiscard]] Due next_due(const Table& table) const noexcept {
         if (leases_.empty()) { return others_.empty() ? Due::never() : others_.front().key; }
-        const Due lease = lease_of(table, leases_.front());
+        const Due lease = lease_of(table.records[leases_.front()]);
         return !others_.empty() && others_.front().key < lease ? others_.front().key : lease;
     }
 
     // And only when.
     [[nodiscard]] Instant next_due_at(const Table& table) const noexcept {
         const Instant other = others_.empty() ? Instant::never() : others_.front().key.at;
-        return leases_.empty() ? other : earlier(table.history(leases_.front()).at, other);
+        return leases_.empty() ? other : earlier(table.records[leases_.front()].at, other);
     }
 
     // Whether something was put in front of all others since this was last asked.
-    [[nodiscard]] bool news() noexcept { return std::exchange(news_, false); }
+    [[nodiscard]] bool news() noexcept { return news_ && std::exchange(news_, false); }
 
     [[nodiscard]] const SlotList& leases() const noexcept { return leases_; }
     [[nodiscard]] const SlotHeap<Due>& others() const noexcept { return others_; }
 
 private:
     // Whether the lease of `a` runs out before that of `b`: as `Due` has it, both being leases.
-    static bool before(const Table& table, Slot a, Slot b) noexcept {
-        const Instant at_a = table.history(a).at;
-        const Instant at_b = table.history(b).at;
-        return at_a != at_b ? at_a < at_b : table.records[a].place < table.records[b].place;
+    static bool before(const Record& a, const Record& b) noexcept {
+        return a.at != b.at ? a.at < b.at : a.place < b.place;
     }
-    static Due lease_of(const Table& table, Slot slot) noexcept {
-        return {table.history(slot).at, Due::lease, table.records[slot].place};
+    static Due lease_of(const Record& record) noexcept {
+        return {record.at, Due::lease, record.place};
     }
 
     [[gnu::noinline]] void insert(const Due& due, std::uint32_t history) noexcept {

@@ -161,14 +161,13 @@ private:
         const QueueCore& core = shell.core;
         said.state = state_of(core, slot);
         if (said.state == MessageState::ready) { said.ahead = core.ahead(slot); }
-        if (!core.has_history(slot)) { return; }
         const History& history = core.history(slot);
-        said.attempt = history.attempts;
+        said.attempt = core.attempts(slot);
         said.failures = history.failures;
         said.reason = history.reason;
         const bool timed =
             said.state == MessageState::leased || said.state == MessageState::delayed;
-        if (timed) { said.until = history.at; }
+        if (timed) { said.until = core.record(slot).at; }
         if (history.ties.line != none) { said.key = core.key(slot); }
         if (said.state != MessageState::blocked) { return; }
         if (history.ties.line != none) { said.ahead_in_key = core.ahead_in_line(slot); }

@@ -30,7 +30,7 @@ public:
     };
 
     // Up to `max` leases, one lock: the first may be waited for. `room(n)` makes room for n more
-    // deliveries, or says that there is; it runs without the lock and may throw. `take(shell,
+    // deliveries, or says that there is; it runs without the lock and may throw. `take(shell, cell,
     // grant)` is given each lease, under the lock.
     // `member`: by which handle of a subscription, if it is one.
     template <class Room, class Take>
@@ -56,7 +56,9 @@ public:
         // `some_slowly` would do at its first look.
         if (max == 1 && shell.core.has_ready() && !shell.core.of_histories(1) && room.has(1) &&
             refusal(shell, member, patience) == Errc{}) [[likely]] {
-            take(shell, shell.lease(moment.latest()));
+            Grant grant;
+            auto& cell = shell.lease(moment.latest(), grant);
+            take(shell, cell, grant);
             Effects effects;
             shell.finish(moment, effects);
             return Errc{};
@@ -116,7 +118,9 @@ private:
                     continue;
                 }
                 for (std::size_t i = 0; i < count; ++i) {
-                    take(shell, shell.lease(moment.latest()));
+                    Grant grant;
+                    auto& cell = shell.lease(moment.latest(), grant);
+                    take(shell, cell, grant);
                 }
                 shell.finish(moment, effects);
                 return Errc{};
@@ -147,7 +151,7 @@ private:
                      Effects& effects, Take& take) LATCHBOX_RELEASE(shell.mutex) {
         if constexpr (Platform::can_wait) {
             const Errc ended = wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
-            if (ended == Errc{}) { take(shell, waiter.grant); }
+            if (ended == Errc{}) { take(shell, shell.bodies[waiter.grant.slot], waiter.grant); }
             return ended;
         } else {
             shell.mutex.unlock();

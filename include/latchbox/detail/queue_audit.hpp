@@ -14,6 +14,7 @@ inline const char* QueueCore::audit() const {
     QueueStats seen;
     std::size_t reserved = 0;
     std::size_t histories = 0;
+    std::size_t first_leases = 0;
     std::size_t expiring = 0;
     std::size_t evictable = 0;
     std::size_t keyed = 0;
@@ -45,8 +46,19 @@ inline const char* QueueCore::audit() const {
         if (returned && record.state != State::ready) { return "returned, and not ready"; }
         const bool held_up = record.state == State::delayed || record.state == State::blocked;
         evictable += returned || held_up ? 1U : 0U;
+        if (record.state == State::leased) {
+            if (record.lease == 0 || record.lease >= next_lease_) {
+                return "a lease never granted";
+            }
+            if (record.at <= now_ && !record.at.is_never()) {
+                return "a lease outlived its deadline";
+            }
+        }
         if (!table_.has_history(slot)) {
-            if (record.state != State::ready) { return "no history, and not just waiting in line"; }
+            first_leases += record.state == State::leased ? 1U : 0U;
+            if (record.state != State::ready && record.state != State::leased) {
+                return "no history, and neither in line nor handed out";
+            }
             continue;
         }
         ++histories;
@@ -76,17 +88,11 @@ inline const char* QueueCore::audit() const {
         if (options_.max_failures != 0 && history.failures > options_.max_failures) {
             return "more failures than max_failures";
         }
-        if (record.state == State::leased) {
-            if (history.attempts == 0) { return "leased, and never handed out"; }
-            if (history.lease == 0 || history.lease >= next_lease_) {
-                return "a lease never granted";
-            }
-            if (history.at <= now_ && !history.at.is_never()) {
-                return "a lease outlived its deadline";
-            }
+        if (record.state == State::leased && history.attempts == 0) {
+            return "leased, and never handed out";
         }
-        const Instant first = record.state == State::delayed && history.at < history.expires
-                                  ? history.at
+        const Instant first = record.state == State::delayed && record.at < history.expires
+                                  ? record.at
                                   : history.expires;
         const bool waits = held_up || record.state == State::ready;
         if (waits && in_heap == first.is_never()) { return "time will not find a message"; }
@@ -107,6 +113,7 @@ inline const char* QueueCore::audit() const {
     }
     if (reserved > reserved_) { return "reserved slots are miscounted"; }
     if (histories != table_.histories_in_use()) { return "histories are miscounted"; }
+    if (first_leases > promised_histories_) { return "no promise to one that may come back"; }
     if (held() + (fed_ && drops_copies() ? 0 : reserved_) > options_.capacity) {
         return "more held than capacity";
     }

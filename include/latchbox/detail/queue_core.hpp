@@ -64,7 +64,8 @@ public:
     }
     [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept;
     [[nodiscard]] Shortage of_history(Slot slot) const noexcept {
-        return table_.has_history(slot) ? Shortage{} : of_histories(1);
+        const bool promised = table_.records[slot].state == State::leased;
+        return promised || table_.has_history(slot) ? Shortage{} : of_histories(1);
     }
     [[nodiscard]] Shortage of_lines() const noexcept;
     // So that whatever is held can fail without memory.
@@ -98,8 +99,7 @@ public:
     }
     // Each slot that came to be seen pays for one more look at those that are passed over.
     [[nodiscard]] bool may_look() const noexcept { return looks_ != 0; }
-    // The first of them is seen no more.
-    void unsee() noexcept;
+    void unsee() noexcept;  // the first of them is seen no more
     [[nodiscard]] std::size_t seen_count() const noexcept { return seen_.size(); }
     Slot reserve_seen() noexcept;
     [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
@@ -131,8 +131,7 @@ public:
     // Room for a publisher who waited for it, until he comes and reserves; he then gives it back.
     void promise(std::size_t count) noexcept { reserved_ += count; }
     void redeem(std::size_t count) noexcept { reserved_ -= count; }
-    // Histories for a fetch that waits, so that it can be served by whoever publishes, and for a
-    // publish that has let go of the lock.
+    // Histories, for who is handed out for the first time, a fetch that waits, an unlocked publish.
     void promise_histories(std::size_t count) noexcept { promised_histories_ += count; }
     void redeem_histories(std::size_t count) noexcept { promised_histories_ -= count; }
     // A line, or room for a value, for a publish that has let go of the lock.
@@ -145,7 +144,7 @@ public:
     [[nodiscard]] const DedupWindow::Named* first_with(std::string_view value,
                                                        Instant now) const noexcept;
     void repeat() noexcept { ++stats_.deduplicated; }
-    // One that was accepted now stands for its value, and takes the text. Needs room for it.
+    // One accepted now stands for its value, and takes the text. Needs room for it.
     void stand_for(std::string& value, std::uint64_t number, Slot slot) noexcept;
 
     // --- delivering ------------------------------------------------------------------------
@@ -153,7 +152,7 @@ public:
     void judge(Slot slot, Verdict verdict, const MessageId& parent, Instant now,
                Effects& effects) noexcept;
     // Time does not go back. Whoever calls has done what was due by then.
-    Instant see(Instant now) noexcept { return now_ = later(now_, now); }
+    [[gnu::always_inline]] Instant see(Instant now) noexcept { return now_ = later(now_, now); }
     [[nodiscard]] bool has_ready() const noexcept { return !ready_.empty(); }
     [[nodiscard]] Slot first_ready() const noexcept { return ready_.front(table_); }
     // Needs a free history unless the first has one.
@@ -169,6 +168,7 @@ public:
 
     // --- settling; the slot is LEASED --------------------------------------------------------
     void ack(Slot slot, Effects& effects) noexcept;
+    void complete(Slot slot) noexcept;  // the same of one whose body is seen to by who calls
     void release(Slot slot, Instant now, Effects& effects) noexcept;
     void requeue(Slot slot, Duration delay, Instant now, Effects& effects) noexcept;
     void abandon(Slot slot, Instant now, Effects& effects) noexcept;
@@ -216,15 +216,13 @@ public:
         LeaseWatch* watch;  // whose lease is over
     };
     // Of one that is LEASED; `unwatch` is for when the queue ends first.
-    void watch_lease(Slot slot, LeaseWatch& watch) noexcept { table_.history(slot).watch = &watch; }
+    void watch_lease(Slot slot, LeaseWatch& watch) noexcept { open_history(slot).watch = &watch; }
     [[nodiscard]] LeaseWatch* unwatch(Slot slot) noexcept;
     [[nodiscard]] bool has_noted() const noexcept { return first_noted_ != none; }
     Noted take_noted() noexcept;
     [[nodiscard]] LatchState latch_state(Slot slot) const noexcept;
     // Of a message that is held; `none` until somebody asked for it.
-    [[nodiscard]] std::uint32_t latch(Slot slot) const noexcept {
-        return table_.has_history(slot) ? ties(slot).latch : none;
-    }
+    [[nodiscard]] std::uint32_t latch(Slot of) const noexcept { return history(of).ties.latch; }
     [[nodiscard]] bool has_history(Slot slot) const noexcept { return table_.has_history(slot); }
     [[nodiscard]] const Ties& ties(Slot slot) const noexcept { return table_.history(slot).ties; }
 
@@ -241,8 +239,13 @@ public:
     // Whether there is nothing left that a consumer could settle.
     [[nodiscard]] bool idle() const noexcept { return held() == in(State::dead); }
     [[nodiscard]] const Record& record(Slot slot) const noexcept { return table_.records[slot]; }
-    // Of a message that has one: leased at least once, delayed, dead, tied or with a time to live.
-    [[nodiscard]] const History& history(Slot slot) const noexcept { return table_.history(slot); }
+    // A new one of a message that has none, but has only been READY and LEASED once.
+    [[nodiscard]] const History& history(Slot slot) const noexcept {
+        static constexpr History never_back;
+        return table_.has_history(slot) ? table_.history(slot) : never_back;
+    }
+    // How often it was handed out.
+    [[nodiscard]] std::uint32_t attempts(Slot slot) const noexcept;
     [[nodiscard]] Slot first_dead() const noexcept { return dead_.front(); }
     [[nodiscard]] Slot first_blocked() const noexcept { return blocked_.front(); }
     [[nodiscard]] Slot next_listed(Slot slot) const noexcept {
@@ -279,7 +282,11 @@ private:
     }
     Slot reserve(Slot slot) noexcept;
     std::uint64_t enroll(Slot slot, std::uint8_t priority, std::uint64_t number = 0) noexcept;
-    History& give_history(Slot slot) noexcept;
+    History& open_history(Slot slot) noexcept;
+    static void count_attempt(History& history) noexcept;
+    void lease_again(Slot slot) noexcept;
+    void lease_out_of_order(Slot slot) noexcept;
+    void grant(Slot slot, std::uint64_t lease, Instant deadline) noexcept;
     void become(Slot slot, State state) noexcept;
     void take_out(Slot slot) noexcept;
     void take_out_leased(Slot slot) noexcept;
@@ -295,7 +302,7 @@ private:
     void fail_with(Slot slot, const Reason& reason, Instant due, Effects& effects) noexcept;
     void bury(Slot slot, const Reason& reason, Effects& effects) noexcept;
     void leave(Slot slot, Exit exit, Effects& effects) noexcept;
-    void depart(Slot slot, Exit exit, Effects& effects) noexcept;
+    void depart(Slot slot, Exit exit) noexcept;
     void remove(Slot slot, Exit exit, Effects& effects) noexcept;
     [[nodiscard]] Slot eviction_candidate() const noexcept;
     [[nodiscard]] Place eviction_key(Slot slot) const noexcept;
@@ -306,7 +313,6 @@ private:
     Profile profile_;
     bool fed_;  // by topics
     bool ended_ = false;
-    std::size_t promised_histories_ = 0;
     std::size_t promised_lines_ = 0;
     std::size_t promised_values_ = 0;
     SlotList blocked_;
@@ -326,6 +332,7 @@ private:
     SlotList seen_;                // the same, whose bodies may still be seen
     std::size_t looks_ = 0;        // at these, that were paid for; never more than there are
     std::size_t reserved_ = 0;     // RESERVED slots and promised room
+    std::size_t promised_histories_ = 0;
     Slot fresh_ = 0;               // slots from here on were never used
     Slot first_noted_ = none;      // those whose latch has changed, through their ties
     std::uint64_t next_lease_;

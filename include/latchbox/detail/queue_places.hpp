@@ -65,6 +65,7 @@ inline void QueueCore::unsee() noexcept { vacant_.push_front(table_.records, tak
 inline void QueueCore::withdraw(Slot slot, bool seen) noexcept {
     ensure(table_.records[slot].state == State::reserved);
     --reserved_;
+    become(slot, State::vacant);
     vacate(slot, seen);
 }
 
@@ -115,7 +116,7 @@ inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant 
     }
     now = see(now);
     const std::uint64_t number = enroll(slot, wishes.priority, wishes.number);
-    History& history = give_history(slot);
+    History& history = open_history(slot);
     history.life = wishes.life;
     history.expires = now + wishes.life;
     history.ties.wait = wishes.wait;
@@ -133,12 +134,6 @@ inline std::uint64_t QueueCore::accept(Slot slot, const Wishes& wishes, Instant 
 
 // --- where a message stands --------------------------------------------------------------------
 
-inline History& QueueCore::give_history(Slot slot) noexcept {
-    History& history = table_.give_history(slot);
-    history.attempts = history.attempts_before_redrive = start_.attempts;
-    return history;
-}
-
 // The one place that changes a state, and the counts with it. [4.1]
 inline void QueueCore::become(Slot slot, State state) noexcept {
     State& now = table_.records[slot].state;
@@ -155,8 +150,8 @@ inline bool QueueCore::must_wait(Slot slot) const noexcept {
 
 // -> READY at its place, DELAYED until `due`, or BLOCKED for whatever it has to wait for.
 inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
-    History& history = table_.history(slot);
-    history.at = due;
+    const History& history = table_.history(slot);
+    table_.records[slot].at = due;
     const bool blocked = must_wait(slot);
     const bool delayed = !blocked && now_ < due;
     become(slot, blocked ? State::blocked : delayed ? State::delayed : State::ready);
@@ -179,7 +174,10 @@ inline void QueueCore::put_in(Slot slot, Instant due) noexcept {
 
 // Out of every container; what it becomes next is up to the caller.
 inline void QueueCore::take_out(Slot slot) noexcept {
-    if (table_.records[slot].state == State::leased) { return take_out_leased(slot); }
+    if (table_.records[slot].state == State::leased) {
+        open_history(slot);
+        return take_out_leased(slot);
+    }
     const Record& record = table_.records[slot];
     unschedule(slot);
     switch (record.state) {
@@ -203,17 +201,21 @@ inline void QueueCore::take_out(Slot slot) noexcept {
 
 inline void QueueCore::take_out_leased(Slot slot) noexcept {
     deadlines_.remove_lease(table_, slot);
-    if (table_.history(slot).watch != nullptr) { note(slot); }
+    if (!table_.has_history(slot)) {
+        redeem_histories(1);
+    } else if (table_.history(slot).watch != nullptr) {
+        note(slot);
+    }
 }
 
 [[gnu::noinline]] inline void QueueCore::leave(Slot slot, Exit exit, Effects& effects) noexcept {
-    depart(slot, exit, effects);
+    depart(slot, exit);
+    effects.gone.push_back(table_.records, slot);
 }
 
 // Every exit of a message passes here, that of an ack at once, so that
 // none forgets who waits for it. [4.1] [5.4]
-[[gnu::always_inline]] inline void QueueCore::depart(Slot slot, Exit exit,
-                                                     Effects& effects) noexcept {
+[[gnu::always_inline]] inline void QueueCore::depart(Slot slot, Exit exit) noexcept {
     become(slot, State::vacant);
     Cause cause = Cause::none;
     switch (exit) {
@@ -227,7 +229,6 @@ inline void QueueCore::take_out_leased(Slot slot) noexcept {
     // One slow subscriber harms no one's children, nor does one that ended. [5.3]
     const bool harmless = ended_ || exit == Exit::evicted;
     table_.records[slot].failed = harmless ? Cause::none : cause;
-    effects.gone.push_back(table_.records, slot);
     if (!table_.has_history(slot)) { return; }
     if (ties(slot).to_be_told()) {  // seldom
         loosen(slot, exit == Exit::completed);
@@ -257,7 +258,7 @@ inline void QueueCore::step_out_of_line(Slot slot) noexcept {
     const Slot next = lines_.step_out(table_, slot);
     if (next == none) { return; }
     take_out(next);
-    put_in(next, table_.history(next).at);
+    put_in(next, table_.records[next].at);
 }
 
 inline void QueueCore::remove(Slot slot, Exit exit, Effects& effects) noexcept {
@@ -267,7 +268,6 @@ inline void QueueCore::remove(Slot slot, Exit exit, Effects& effects) noexcept {
 }
 
 inline void QueueCore::vacate(Slot slot, bool seen) noexcept {
-    become(slot, State::vacant);
     table_.records[slot].number = 0;
     if (seen) {
         seen_.push_back(table_.records, slot);
@@ -280,8 +280,7 @@ inline void QueueCore::vacate(Slot slot, bool seen) noexcept {
 // --- latches -----------------------------------------------------------------------------------
 
 inline void QueueCore::watch(Slot slot, std::uint32_t latch) noexcept {
-    if (!table_.has_history(slot)) { give_history(slot); }
-    table_.history(slot).ties.latch = latch;
+    open_history(slot).ties.latch = latch;
 }
 
 inline LatchState QueueCore::latch_state(Slot slot) const noexcept {

@@ -29,6 +29,33 @@ inline QueueCore::Shortage QueueCore::of_histories(std::size_t wanted) const noe
     return {.histories = grown(table_.histories.size() + wanted)};
 }
 
+// The one it has, or a new one.
+inline History& QueueCore::open_history(Slot slot) noexcept {
+    if (table_.has_history(slot)) { return table_.history(slot); }
+    History& history = table_.give_history(slot);
+    history.attempts = history.attempts_before_redrive = start_.attempts;
+    if (table_.records[slot].state == State::leased) {  // which was promised one
+        redeem_histories(1);
+        count_attempt(history);
+    }
+    return history;
+}
+
+inline void QueueCore::count_attempt(History& history) noexcept {
+    if (history.attempts != ~std::uint32_t{0}) { ++history.attempts; }
+}
+
+inline std::uint32_t QueueCore::attempts(Slot slot) const noexcept {
+    if (table_.has_history(slot)) { return table_.history(slot).attempts; }
+    return start_.attempts + (table_.records[slot].state == State::leased ? 1U : 0U);
+}
+
+inline std::size_t QueueCore::room_to_replay(std::size_t wanted) const noexcept {
+    const std::size_t taken = held() + (drops_copies() ? 0 : reserved_);
+    const std::size_t room = taken < options_.capacity ? options_.capacity - taken : 0;
+    return wanted < room ? wanted : room;
+}
+
 inline QueueCore::Shortage QueueCore::of_lines() const noexcept {
     if (lines_.has_room(1 + promised_lines_)) { return {}; }
     return {.lines = grown(lines_.room() + promised_lines_)};

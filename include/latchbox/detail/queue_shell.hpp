@@ -67,11 +67,11 @@ public:
         if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1) { return; }
         // Below zero `returned_` counts what is still out.
         const std::int64_t out = lent_;
-        if (returned_.fetch_sub(out, std::memory_order_acq_rel) == out) { delete this; }
+        if (returned_.fetch_sub(out, std::memory_order_acq_rel) == out) { end(); }
     }
     // Comes back: nothing of this queue may be touched afterwards.
     void give_back(std::int64_t count) noexcept {
-        if (returned_.fetch_add(count, std::memory_order_acq_rel) == -count) { delete this; }
+        if (returned_.fetch_add(count, std::memory_order_acq_rel) == -count) { end(); }
     }
 
     // --- a call ------------------------------------------------------------------------------
@@ -128,7 +128,6 @@ public:
     }
     void act_on_all(After& after) noexcept;
     void finish(Moment moment, Effects& effects, Slot own = none) noexcept LATCHBOX_RELEASE(mutex) {
-        if (own != none) { keep_own(effects, own); }
         announce();
         if (is_settled(effects)) [[likely]] { return mutex.unlock(); }
         finish_slowly(moment, effects, own);
@@ -141,18 +140,12 @@ public:
     [[nodiscard]] bool is_ending() const noexcept LATCHBOX_REQUIRES(mutex) {
         return ended || broker->refuses_publish();
     }
-    // What a handle has settled, where nobody else has to know: as `collect` does it.
-    void keep_own(Effects& effects, Slot own) noexcept LATCHBOX_REQUIRES(mutex) {
-        if (feed || core.has_noted() || effects.gone.front() != own) { return; }
-        Cell<Msg, Platform>& cell = bodies[own];
-        if (!cell.leave_to_handle()) { return; }
-        effects.gone.pop_front(core.records());
-        vacate(own, cell);
-    }
+    // Acks, for the handle that sees the body or by a receipt.
+    void ack(Slot slot, bool by_handle, Effects& effects) noexcept LATCHBOX_REQUIRES(mutex);
     // So many rest if others are vacant: most bodies are seen longer than their messages live.
     static constexpr std::size_t resting = 64;
-    void vacate(Slot slot, const Cell<Msg, Platform>& cell) noexcept LATCHBOX_REQUIRES(mutex) {
-        core.vacate(slot, !cell.vacant());
+    void vacate(Slot slot, bool seen) noexcept LATCHBOX_REQUIRES(mutex) {
+        core.vacate(slot, seen);
         if (core.seen_count() > 2 * resting && bodies[core.seen()].vacant()) { core.unsee(); }
     }
 
@@ -227,18 +220,22 @@ public:
         LATCHBOX_REQUIRES(mutex);
     // Of those who fetch by one handle of a group that others still belong to.
     void end_fetchers_of(const Membership& member, After& after) noexcept LATCHBOX_REQUIRES(mutex);
-    // Leases the first message, and lends its body to the handle that will be made of it.
-    Grant lease(Instant from) noexcept LATCHBOX_REQUIRES(mutex) {
+    // Leases the first message, and lends its body to the handle that will be made of it. In line,
+    // where the grant stays in registers.
+    [[gnu::always_inline]] Cell<Msg, Platform>& lease(Instant from, Grant& grant) noexcept
+        LATCHBOX_REQUIRES(mutex) {
         const Slot slot = core.lease(from);
-        lend(slot);
-        const History& history = core.history(slot);
-        return {slot,          history.attempts, history.failures, core.record(slot).number,
-                history.lease, history.at};
+        const Record& record = core.record(slot);
+        grant = {slot,          core.attempts(slot), core.history(slot).failures,
+                 record.number, record.lease,        record.at};
+        return lend(slot);
     }
     // A handle will see the body of `slot`.
-    void lend(Slot slot) noexcept LATCHBOX_REQUIRES(mutex) {
-        bodies[slot].show();
+    Cell<Msg, Platform>& lend(Slot slot) noexcept LATCHBOX_REQUIRES(mutex) {
+        Cell<Msg, Platform>& cell = bodies[slot];
+        cell.show();
         ++lent_;
+        return cell;
     }
     void tell_if_idle(After& after) const noexcept LATCHBOX_REQUIRES(mutex) {
         if ((ended || broker->is_draining()) && is_idle()) { after.idle = true; }
@@ -307,14 +304,23 @@ public:
                                  : IdParts::message(number_, core.record(slot).number, slot);
     }
 
-    typename Platform::Mutex mutex;
+    // What most calls change stands in few lines of memory, those which cores hand each other: the
+    // first is that of the mutex, others are in the core.
+    alignas(64) typename Platform::Mutex mutex;
+    bool holds_bodies LATCHBOX_GUARDED_BY(mutex) = true;  // until closed
+    bool ended LATCHBOX_GUARDED_BY(mutex) = false;        // removed
+
+private:
+    // What the timekeeper calls the queue, if it knows it.
+    std::uint32_t enlisted_ LATCHBOX_GUARDED_BY(mutex) = none;
+    std::int64_t lent_ LATCHBOX_GUARDED_BY(mutex) = 0;
+
+public:
     QueueCore core LATCHBOX_GUARDED_BY(mutex);
     Waiters<Platform> fetchers LATCHBOX_GUARDED_BY(mutex);
     Waiters<Platform> publishers LATCHBOX_GUARDED_BY(mutex);
     Bodies<Msg, Platform> bodies LATCHBOX_GUARDED_BY(mutex);
-    SlotIndex copies LATCHBOX_GUARDED_BY(mutex);          // of topics' messages, by their numbers
-    bool holds_bodies LATCHBOX_GUARDED_BY(mutex) = true;  // until closed
-    bool ended LATCHBOX_GUARDED_BY(mutex) = false;        // removed
+    SlotIndex copies LATCHBOX_GUARDED_BY(mutex);  // of topics' messages, by their numbers
 
 private:
     // Of subscriptions there may be many, with little in each.
@@ -322,16 +328,15 @@ private:
         return feed != nullptr ? 2 : 4;
     }
     ~QueueShell() = default;
+    [[gnu::noinline]] void end() noexcept { delete this; }
 
     void wake(After& after) noexcept;
+    bool forget_copy(Slot slot, Cell<Msg, Platform>& cell) noexcept LATCHBOX_REQUIRES(mutex);
     void destroy(Cell<Msg, Platform>& cell) noexcept;
 
     const std::string name_;
     const std::uint32_t number_;
-    // What the timekeeper knows: the queue's number there, if any, and what is due first.
-    std::uint32_t enlisted_ LATCHBOX_GUARDED_BY(mutex) = none;
-    Due told_ LATCHBOX_GUARDED_BY(mutex) = Due::never();
-    std::int64_t lent_ LATCHBOX_GUARDED_BY(mutex) = 0;
+    Due told_ LATCHBOX_GUARDED_BY(mutex) = Due::never();  // to the timekeeper: what is due first
     typename Platform::template Atomic<std::int64_t> handles_{1};
     typename Platform::template Atomic<std::int64_t> returned_{0};
     ReadySign<Platform> ready_sign_;

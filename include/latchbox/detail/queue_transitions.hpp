@@ -39,26 +39,43 @@ inline void QueueCore::judge(Slot slot, Verdict verdict, const MessageId& parent
     take_out(slot);
     if (verdict == Verdict::die) { return bury(slot, Reason{parent}, effects); }
     if (ties(slot).line != none) { lines_.may_go(table_, slot); }
-    put_in(slot, table_.history(slot).at);
+    put_in(slot, table_.records[slot].at);
 }
 
 // READY -- lease -> LEASED
 inline Slot QueueCore::lease(Instant from) noexcept {
     const Slot slot = ready_.pop(table_);
+    ++delivered_;
     if (table_.has_history(slot)) {
-        unschedule(slot);
+        lease_again(slot);
     } else {
-        give_history(slot);
+        promise_histories(1);  // for when it comes back
     }
+    grant(slot, next_lease_++, later(now_, from) + options_.lease);
+    return slot;
+}
+
+[[gnu::noinline]] inline void QueueCore::lease_again(Slot slot) noexcept {
+    unschedule(slot);
     History& history = table_.history(slot);
     stats_.redelivered += history.attempts != 0 ? 1U : 0U;
-    ++delivered_;
-    if (history.attempts != ~std::uint32_t{0}) { ++history.attempts; }
-    history.lease = next_lease_++;
-    history.at = later(now_, from) + options_.lease;
+    count_attempt(history);
+}
+
+inline void QueueCore::grant(Slot slot, std::uint64_t lease, Instant deadline) noexcept {
+    table_.records[slot].lease = lease;
+    table_.records[slot].at = deadline;
     become(slot, State::leased);
+    if (deadlines_.in_order(table_, slot)) [[likely]] {
+        deadlines_.append_lease(table_, slot);
+    } else {
+        lease_out_of_order(slot);
+    }
+}
+
+[[gnu::noinline]] inline void QueueCore::lease_out_of_order(Slot slot) noexcept {
+    open_history(slot);
     deadlines_.insert_lease(table_, slot);
-    return slot;
 }
 
 // LEASED -- take back -> READY, at its old place, and nothing has happened; expired, if it would
@@ -78,8 +95,7 @@ inline void QueueCore::take_back(Slot slot, Instant now, Effects& effects) noexc
 
 // [4.2]
 inline bool QueueCore::holds(Slot slot, std::uint64_t lease) const noexcept {
-    return slot < fresh_ && table_.records[slot].state == State::leased &&
-           table_.history(slot).lease == lease;
+    return slot < fresh_ && record(slot).state == State::leased && record(slot).lease == lease;
 }
 
 inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
@@ -94,16 +110,14 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
     if (!profile_.late_settles || !granted(slot, lease, number)) { return false; }
     if (find(slot, number) == none) { return false; }
     const State state = table_.records[slot].state;
-    if (state == State::dead || state == State::blocked) { return false; }
+    const bool came_back = table_.has_history(slot);  // else it was the lease of another
+    if (state == State::dead || state == State::blocked || !came_back) { return false; }
     see(now);
     take_out(slot);
     History& history = table_.history(slot);
     // One delivery fails once: that of the lease that ran out is not to count twice.
     history.failures -= history.failures == history.attempts ? 1U : 0U;
-    history.lease = lease;
-    history.at = now_ + options_.lease;
-    become(slot, State::leased);
-    deadlines_.insert_lease(table_, slot);
+    grant(slot, lease, now_ + options_.lease);
     return true;
 }
 
@@ -111,9 +125,13 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
 
 // LEASED -- ack -> gone: completed
 inline void QueueCore::ack(Slot slot, Effects& effects) noexcept {
+    complete(slot);
+    effects.gone.push_back(table_.records, slot);
+}
+inline void QueueCore::complete(Slot slot) noexcept {
     ensure(table_.records[slot].state == State::leased);
     take_out_leased(slot);
-    depart(slot, Exit::completed, effects);
+    depart(slot, Exit::completed);
 }
 
 // LEASED -- release -> READY, at its old place
@@ -149,7 +167,7 @@ inline void QueueCore::fail(Slot slot, std::string_view reason, Instant now,
     ensure(table_.records[slot].state == State::leased);
     now = see(now);
     ++stats_.failed;
-    const std::uint32_t failures = table_.history(slot).failures;
+    const std::uint32_t failures = history(slot).failures;
     const Duration pause = pause_after(options_.backoff, failures + (~failures != 0 ? 1U : 0U));
     fail_with(slot, Reason{Cause::failed, reason}, pause > Duration{} ? now + pause : at_once,
               effects);
@@ -165,13 +183,13 @@ inline void QueueCore::reject(Slot slot, std::string_view reason, Effects& effec
 
 inline Instant QueueCore::extend(Slot slot, Instant until) noexcept {
     ensure(table_.records[slot].state == State::leased);
-    History& history = table_.history(slot);
-    if (history.at < until) {
+    Record& record = table_.records[slot];
+    if (record.at < until) {
         deadlines_.remove_lease(table_, slot);
-        history.at = until;
-        deadlines_.insert_extended(table_, slot);
+        record.at = until;
+        lease_out_of_order(slot);
     }
-    return history.at;
+    return record.at;
 }
 
 // A delivery that failed, by its consumer's word or by its lease; it counts. [4.5]
@@ -312,12 +330,6 @@ inline void QueueCore::end(Effects& effects) noexcept {
 }
 
 // --- looking -----------------------------------------------------------------------------------
-
-inline std::size_t QueueCore::room_to_replay(std::size_t wanted) const noexcept {
-    const std::size_t taken = held() + (drops_copies() ? 0 : reserved_);
-    const std::size_t room = taken < options_.capacity ? options_.capacity - taken : 0;
-    return wanted < room ? wanted : room;
-}
 
 inline QueueStats QueueCore::stats() const noexcept {
     QueueStats stats = stats_;

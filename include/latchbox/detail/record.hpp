@@ -69,11 +69,14 @@ struct Links {
 // is never told of: one that was replayed, and one that has left. [5.3]
 enum class Told : std::uint8_t { apart, pending, dead };
 
-// A message that has only been waiting in line needs no more than this.
+// A message that has only been waiting in line, or is handed out for the first time, needs no more
+// than this.
 struct Record {
     Links links;
     std::uint64_t number = 0;  // of its id
     std::uint64_t place = 0;   // of its place: the id's until it is put at the back
+    std::uint64_t lease = 0;   // number of the last lease granted
+    Instant at;                // LEASED: its deadline; DELAYED, BLOCKED: when its delay is over
     std::uint32_t history = none;
     State state = State::vacant;
     std::uint8_t priority = 0;
@@ -127,14 +130,12 @@ struct LeaseWatch {
     LeaseWatch* next = nullptr;  // once it is over, in a list of those
 };
 
-// What gathers once a message was handed out, has a time of its own, or is tied to others.
+// What gathers once a message has come back, has a time of its own, or is tied to others.
 struct History {
     Slot slot = none;  // whose it is; the next free one while it is nobody's
     std::uint32_t attempts = 0;
     std::uint32_t attempts_before_redrive = 0;
     std::uint32_t failures = 0;
-    std::uint64_t lease = 0;  // number of the last lease granted
-    Instant at;               // LEASED: its deadline; DELAYED, BLOCKED: when its delay is over
     Instant expires = Instant::never();
     Duration life = Duration::never();
     LeaseWatch* watch = nullptr;  // of the live lease

@@ -40,8 +40,8 @@ public:
     }
 
     static Result<void> ack(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](QueueCore& core, Moment, Effects& effects) {
-            core.ack(holder.slot, effects);
+        return settle(shell, holder, false, [&](QueueCore&, Moment, Effects& effects) {
+            shell.ack(holder.slot, holder.by_handle, effects);
         });
     }
     // All that can be, under one lock; calls `acked(i)` for each. `holder_of(i)` is its holder, or
@@ -56,8 +56,7 @@ public:
         for (std::size_t i = 0; i < count && !shell.is_closed(); ++i) {
             const std::optional<Holder> holder = holder_of(i);
             if (!holder || !holds(shell, *holder, moment)) { continue; }
-            shell.core.ack(holder->slot, effects);
-            shell.keep_own(effects, holder->slot);
+            shell.ack(holder->slot, true, effects);
             if (!effects.gone.empty()) { shell.collect(effects, after, holder->slot); }
             acked(i);
             ++done;

@@ -52,7 +52,6 @@ public:
         history.attempts = 0;
         history.attempts_before_redrive = 0;
         history.failures = 0;
-        history.lease = 0;
         history.expires = Instant::never();
         history.life = Duration::never();
         history.reason = Reason{};

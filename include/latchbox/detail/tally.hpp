@@ -42,6 +42,17 @@ public:
         return add((failure ? failed : 0) - one(from));
     }
 
+    // One that is not dead completed: if nobody asked for the latch; else nothing has happened.
+    [[nodiscard]] bool complete_unwatched() noexcept {
+        std::uint64_t before = word_.load(std::memory_order_relaxed);
+        while ((before & watched) == 0) {
+            if (word_.compare_exchange_weak(before, before - pending, std::memory_order_acq_rel)) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     [[nodiscard]] LatchState state() const noexcept {
         return state_of(word_.load(std::memory_order_acquire));
     }

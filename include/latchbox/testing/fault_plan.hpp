@@ -24,7 +24,7 @@ template <class Msg, class Platform>
         const detail::Lock lock{queue.mutex};
         for (detail::Slot slot = 0; slot < queue.core.slot_count(); ++slot) {
             if (queue.core.record(slot).state != detail::State::leased) { continue; }
-            first = detail::earlier(first, queue.core.history(slot).at);
+            first = detail::earlier(first, queue.core.record(slot).at);
         }
     });
     return first;
