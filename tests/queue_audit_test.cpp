@@ -247,6 +247,14 @@ TEST_CASE("whatever is changed behind its back is found") {
         queue.record(queue.leased).history = queue.record(queue.dead).history;
         CHECK(queue.broken() == "a history of another slot");
     }
+    SUBCASE("a vacant slot") {
+        const Slot gone = queue.fetch();
+        queue.core.ack(gone, queue.effects);
+        queue.collect();
+        REQUIRE(queue.sound());
+        queue.record(gone).state = State::reserved;
+        CHECK(queue.broken() == "a slot in use among the vacant");
+    }
     SUBCASE("a history that was promised") {
         queue.core.redeem_histories(1);
         CHECK(queue.broken() == "no promise to one that may come back");

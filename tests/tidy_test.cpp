@@ -54,6 +54,7 @@ const std::vector<Header> headers = {
     {2, "detail/pool.hpp"},
     {2, "detail/table.hpp"},
     {2, "detail/slot_list.hpp"},
+    {2, "detail/slot_set.hpp"},
     {2, "detail/slot_heap.hpp"},
     {2, "detail/slot_index.hpp"},
     {2, "detail/deadlines.hpp"},

@@ -11,6 +11,7 @@
 #include "latchbox/detail/issued.hpp"
 #include "latchbox/detail/key_lines.hpp"
 #include "latchbox/detail/ready_order.hpp"
+#include "latchbox/detail/slot_set.hpp"
 
 namespace latchbox {
 inline namespace v0 {
@@ -27,6 +28,7 @@ struct CoreStart {
 // Memory of a core, made outside every lock, and taken over under one.
 struct Growth {
     Array<Record> records;
+    SlotSet::Room vacant;
     Array<History> histories;
     Deadlines::Room deadlines;
     ReadyOrder::Room ready;

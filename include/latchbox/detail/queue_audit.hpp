@@ -20,6 +20,9 @@ inline const char* QueueCore::audit() const {
     std::size_t keyed = 0;
     for (Slot slot = 0; slot < fresh_; ++slot) {
         const Record& record = table_.records[slot];
+        if (vacant_.contains(slot) && record.state != State::vacant) {
+            return "a slot in use among the vacant";
+        }
         const bool returned =
             table_.has_history(slot) && ready_.returned().contains(record.history);
         const bool in_heap =
@@ -120,8 +123,9 @@ inline const char* QueueCore::audit() const {
     if (options_.dead_capacity && dead_.size() > *options_.dead_capacity) {
         return "more dead letters than dead_capacity";
     }
-    if (!ready_.returned().sound() || !deadlines_.others().sound() || !evictable_.sound()) {
-        return "a heap is out of order";
+    if (!ready_.returned().sound() || !deadlines_.others().sound() || !evictable_.sound() ||
+        !vacant_.sound()) {
+        return "a heap or a set is out of order";
     }
     std::size_t in_order = ready_.returned().size();
     for (unsigned priority = 0; priority < priorities; ++priority) {
@@ -146,8 +150,8 @@ inline const char* QueueCore::audit() const {
         return true;
     };
     if (!holds_only(blocked_, State::blocked) || !holds_only(delayed_, State::delayed) ||
-        !holds_only(dead_, State::dead) || !holds_only(vacant_, State::vacant) ||
-        !holds_only(seen_, State::vacant) || !holds_only(deadlines_.leases(), State::leased)) {
+        !holds_only(dead_, State::dead) || !holds_only(seen_, State::vacant) ||
+        !holds_only(deadlines_.leases(), State::leased)) {
         return "a stranger in a list";
     }
     if (blocked_.size() != seen.blocked) { return "blocked messages are not all listed"; }

@@ -89,8 +89,8 @@ public:
     [[nodiscard]] bool has_room(std::size_t count, std::size_t leaving = 0) const noexcept;
     // Evicts until `count` more fit, or nothing is left but leases; if that is the policy.
     void make_room(std::size_t count, Effects& effects) noexcept;
-    // A slot whose message and body are gone, the one freed last; `none` if there is none.
-    [[nodiscard]] Slot vacant() const noexcept { return vacant_.front(); }
+    // The first slot whose message and body are gone; `none` if there is none.
+    [[nodiscard]] Slot vacant() const noexcept { return vacant_.first(); }
     // The first whose body somebody still saw as its message left: if he still does, `pass_over`.
     [[nodiscard]] Slot seen() const noexcept { return seen_.front(); }
     void pass_over() noexcept {
@@ -102,8 +102,9 @@ public:
     void unsee() noexcept;  // the first of them is seen no more
     [[nodiscard]] std::size_t seen_count() const noexcept { return seen_.size(); }
     Slot reserve_seen() noexcept;
+    [[nodiscard]] bool has_vacant() const noexcept { return !vacant_.empty(); }
     [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
-    Slot reserve_vacant() noexcept { return reserve(take_vacant()); }
+    Slot reserve_vacant() noexcept { return reserve(vacant_.take_first()); }
     Slot reserve_fresh() noexcept { return reserve(fresh_++); }
     void withdraw(Slot slot, bool seen = false) noexcept;  // as `vacate`
     // A copy is about to be accepted. Makes room for it as the policy has it, or else drops it,
@@ -274,7 +275,6 @@ private:
     enum class Where : std::uint8_t { old_place, back };
     static constexpr Instant at_once = Instant{Duration::nanoseconds(INT64_MIN)};
 
-    Slot take_vacant() noexcept { return vacant_.pop_front(table_.records); }
     Slot take_seen() noexcept {
         const Slot slot = seen_.pop_front(table_.records);
         looks_ = looks_ < seen_.size() ? looks_ : seen_.size();
@@ -313,6 +313,7 @@ private:
     Profile profile_;
     bool fed_;  // by topics
     bool ended_ = false;
+    SlotSet vacant_;  // slots whose messages and bodies are gone
     std::size_t promised_lines_ = 0;
     std::size_t promised_values_ = 0;
     SlotList blocked_;
@@ -328,8 +329,7 @@ private:
     // beginning of `issued_`: cores hand each other as few lines of memory as can be.
     Deadlines deadlines_;
     ReadyOrder ready_;
-    alignas(64) SlotList vacant_;  // slots whose messages are gone
-    SlotList seen_;                // the same, whose bodies may still be seen
+    alignas(64) SlotList seen_;    // slots whose messages are gone, but whose bodies may be seen
     std::size_t looks_ = 0;        // at these, that were paid for; never more than there are
     std::size_t reserved_ = 0;     // RESERVED slots and promised room
     std::size_t promised_histories_ = 0;

@@ -60,7 +60,7 @@ inline Slot QueueCore::reserve(Slot slot) noexcept {
 
 inline Slot QueueCore::reserve_seen() noexcept { return reserve(take_seen()); }
 
-inline void QueueCore::unsee() noexcept { vacant_.push_front(table_.records, take_seen()); }
+inline void QueueCore::unsee() noexcept { vacant_.insert(take_seen()); }
 
 inline void QueueCore::withdraw(Slot slot, bool seen) noexcept {
     ensure(table_.records[slot].state == State::reserved);
@@ -273,7 +273,7 @@ inline void QueueCore::vacate(Slot slot, bool seen) noexcept {
         seen_.push_back(table_.records, slot);
         ++looks_;  // there were no more of them than slots, and now there is one slot more
     } else {
-        vacant_.push_front(table_.records, slot);
+        vacant_.insert(slot);
     }
 }
 

@@ -12,6 +12,7 @@ namespace detail {
 inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
     Growth growth;
     growth.records = Array<Record>(shortage.records);
+    growth.vacant = SlotSet::make(shortage.records);
     growth.histories = Array<History>(shortage.histories);
     growth.deadlines = Deadlines::make(shortage.histories);
     growth.ready = ReadyOrder::make(shortage.histories);
@@ -73,6 +74,7 @@ inline QueueCore::Shortage QueueCore::of_values() const noexcept {
 
 inline void QueueCore::adopt(Growth& growth) noexcept {
     Table::adopt(table_.records, growth.records);
+    vacant_.adopt(growth.vacant);
     Table::adopt(table_.histories, growth.histories);
     deadlines_.adopt(growth.deadlines);
     ready_.adopt(growth.ready);

@@ -71,17 +71,17 @@ public:
         shell.core.redeem_values(needs.value ? 1 : 0);
     }
 
-    // One whose body was seen a while ago, if nobody sees it any more; else the one freed last;
-    // else one that was never used; `none` if there is none left.
+    // One whose body was seen a while ago, if nobody sees it any more; else the first that is
+    // vacant; else one that was never used; `none` if there is none left.
     static Slot take_slot(Shell& shell) noexcept LATCHBOX_REQUIRES(shell.mutex) {
         QueueCore& core = shell.core;
-        const bool rested = core.seen_count() > Shell::resting || core.vacant() == none;
+        const bool rested = core.seen_count() > Shell::resting || !core.has_vacant();
         for (int tries = 0; rested && core.seen() != none && (tries < 2 || core.may_look());
              ++tries) {
             if (shell.bodies[core.seen()].vacant()) { return core.reserve_seen(); }
             core.pass_over();
         }
-        if (core.vacant() != none) { return core.reserve_vacant(); }
+        if (core.has_vacant()) { return core.reserve_vacant(); }
         return core.has_fresh() ? core.reserve_fresh() : none;
     }
 };
