@@ -800,6 +800,22 @@ TEST_CASE("a watch that was taken away is told nothing, and an unwatched lease h
     queue.collect();
 }
 
+TEST_CASE("one that is handed out for the first time lacks no history, though none is free") {
+    SoundCore queue;
+    queue.grow(queue.core.of_histories(1));
+    std::vector<Slot> slots;
+    while (!queue.core.of_histories(1)) {
+        queue.publish();
+        slots.push_back(queue.fetch());
+    }
+    CHECK_FALSE(queue.core.has_history(slots.front()));
+    for (const Slot slot : slots) { CHECK_FALSE(queue.core.of_history(slot)); }
+    // And they all come back.
+    for (const Slot slot : slots) { queue.core.requeue(slot, {}, at(0), queue.effects); }
+    for (const Slot slot : slots) { CHECK(queue.core.has_history(slot)); }
+    CHECK(queue.sound());
+}
+
 TEST_CASE("one that has a history lacks none, though there is no other free") {
     SoundCore queue;
     queue.grow(queue.core.of_histories(1));

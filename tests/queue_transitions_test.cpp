@@ -1077,6 +1077,23 @@ TEST_CASE("what was never granted, has gone, is dead or blocked is not held late
     queue.core.ack(slot, queue.effects);
     queue.collect();
     CHECK_FALSE(queue.core.hold_late(slot, lease, number, at(0)));
+    // Nor is another message in the same slot that came back.
+    REQUIRE(queue.publish() == slot);
+    queue.fetch();
+    queue.core.release(slot, at(0), queue.effects);
+    CHECK_FALSE(queue.core.hold_late(slot, lease, number, at(0)));
+}
+
+TEST_CASE("a lease that runs out before those that were granted earlier is over first [4.3]") {
+    SoundCore queue{{.lease = ns(10)}};
+    const Slot late = queue.publish();
+    const Slot soon = queue.publish();
+    REQUIRE(queue.fetch(at(9)) == late);
+    REQUIRE(queue.core.lease(at(0)) == soon);
+    CHECK(queue.core.next_due().at == at(10));
+    CHECK(queue.pass(at(10)) == 1);
+    CHECK(queue.state(soon) == State::ready);
+    CHECK(queue.state(late) == State::leased);
 }
 
 TEST_CASE("held late while another has it, the other's lease is over [4.2]") {

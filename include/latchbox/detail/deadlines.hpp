@@ -85,7 +85,11 @@ public:
     }
 
     // Whether something was put in front of all others since this was last asked.
-    [[nodiscard]] bool news() noexcept { return news_ && std::exchange(news_, false); }
+    [[nodiscard]] bool news() noexcept {
+        if (!news_) { return false; }  // and nothing is written: others may read that line
+        news_ = false;
+        return true;
+    }
 
     [[nodiscard]] const SlotList& leases() const noexcept { return leases_; }
     [[nodiscard]] const SlotHeap<Due>& others() const noexcept { return others_; }
