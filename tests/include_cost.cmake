@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: the latchbox authors
 
 # What one include costs, in lines the compiler has to read, against its budget.
-set(budget_latchbox.hpp 64000)
+set(budget_latchbox.hpp 64500)
 set(budget_options.hpp 37500)
 set(budget_fwd.hpp 500)
 

@@ -86,14 +86,13 @@ private:
         return ready;
     }
     // Whether nothing is in the way of `count` messages, but slots may be lacking.
-    [[nodiscard]] bool is_ready(std::size_t count) const noexcept LATCHBOX_REQUIRES(shell_.mutex) {
+    [[nodiscard]] bool is_ready(std::size_t count) const noexcept LATCHBOX_UNCHECKED {
         const QueueCore& core = shell_.core;
         const bool turn = shell_.publishers.empty();  // who waits for room goes first
         return turn && !shell_.is_ending() && core.fits(count) && core.has_outcomes(count);
     }
     [[gnu::always_inline]] MessageId accept(Slot slot, Msg& message, Moment moment,
-                                            Effects& effects) noexcept
-        LATCHBOX_REQUIRES(shell_.mutex) {
+                                            Effects& effects) noexcept LATCHBOX_UNCHECKED {
         shell_.bodies[slot].construct(std::move(message));
         const std::uint64_t number = shell_.core.accept_plain(slot, 0, moment.now, effects);
         return IdParts::message(shell_.number(), number, slot);

@@ -146,12 +146,16 @@ private:
         if (shell.is_closed() || (member != nullptr && member->has_left())) { return Errc::closed; }
         return patience.length.is_negative() ? Errc::invalid_option : Errc{};
     }
+    // Cells never move, and this one is lent.
+    static auto& lent(Shell& shell, const Grant& grant) noexcept LATCHBOX_UNCHECKED {
+        return shell.bodies[grant.slot];
+    }
     template <class Take>
     static Errc wait(Shell& shell, Waiter<Platform>& waiter, const StopToken& stop, Moment moment,
                      Effects& effects, Take& take) LATCHBOX_RELEASE(shell.mutex) {
         if constexpr (Platform::can_wait) {
             const Errc ended = wait_in_line(shell, shell.fetchers, waiter, stop, moment, effects);
-            if (ended == Errc{}) { take(shell, shell.bodies[waiter.grant.slot], waiter.grant); }
+            if (ended == Errc{}) { take(shell, lent(shell, waiter.grant), waiter.grant); }
             return ended;
         } else {
             shell.mutex.unlock();

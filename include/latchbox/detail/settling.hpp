@@ -40,9 +40,10 @@ public:
     }
 
     static Result<void> ack(Shell& shell, const Holder& holder) noexcept {
-        return settle(shell, holder, false, [&](QueueCore&, Moment, Effects& effects) {
+        const auto verb = [&](QueueCore&, Moment, Effects& effects) LATCHBOX_UNCHECKED {
             shell.ack(holder.slot, holder.by_handle, effects);
-        });
+        };
+        return settle(shell, holder, false, verb);
     }
     // All that can be, under one lock; calls `acked(i)` for each. `holder_of(i)` is its holder, or
     // nothing if it is not this queue's to settle.
