@@ -38,7 +38,7 @@ struct World {
         auto room = Deadlines::make(slots);
         deadlines.adopt(room);
         for (Slot slot = 0; slot < slots; ++slot) {
-            table.records[slot].place = slot + 1;
+            table.records[slot].number = slot + 1;
             table.give_history(slot);
         }
     }

@@ -86,7 +86,7 @@ struct World {
     void join(Slot slot, const std::string& key, bool held_back = false) {
         std::string text = key;
         members[slot] = {key, next_place, held_back};
-        table.records[slot].place = next_place++;
+        table.history(slot).place = next_place++;
         table.history(slot).ties.held_back = held_back;
         lines.join(table, slot, key, text);
         naive_advance(key);
@@ -108,7 +108,7 @@ struct World {
     void redrive(Slot slot, bool held_back = false) {
         Member& m = members.at(slot);
         m.dead = false, m.redriven = true, m.held_back = held_back, m.place = next_place;
-        table.records[slot].place = next_place++;
+        table.history(slot).place = next_place++;
         table.history(slot).ties.held_back = held_back;
         if (held_back) { return; }
         lines.join_again(table, slot);
@@ -329,7 +329,7 @@ TEST_CASE("links and counts that do not agree are found") {
         CHECK(broken_by(&Ties::line, 1U));
         CHECK(broken_by(&Ties::stand, Ties::Stand::out));
     }
-    std::swap(world.table.records[1].place, world.table.records[2].place);
+    std::swap(world.table.history(1).place, world.table.history(2).place);
     CHECK(world.lines.members(world.table) != 5);
 }
 

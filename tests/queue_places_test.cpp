@@ -36,7 +36,7 @@ TEST_CASE_TEMPLATE("accepting draws one number for id and place, in publish orde
     for (std::uint64_t i = 0; i < 20; ++i) {
         const Slot slot = queue.publish(at(0), {.delay = ns(i % 2 == 0 ? 0 : 5)});
         CHECK(queue.number(slot) == start.number + i);
-        CHECK(queue.core.record(slot).place == start.number + i);
+        CHECK(queue.core.place(slot).number == start.number + i);
     }
     CHECK(queue.core.stats().accepted == 20);
 }
@@ -100,7 +100,7 @@ Slot naive_candidate(const SoundCore& queue, const std::vector<Slot>& deaths) {
     EvictionKey least{};
     for (Slot slot = 0; slot < queue.core.slot_count(); ++slot) {
         const auto& record = queue.core.record(slot);
-        EvictionKey key{1, record.priority, record.place};
+        EvictionKey key{1, record.priority, queue.core.place(slot).number};
         if (record.state == State::dead) {
             std::uint64_t rank = 0;
             while (deaths[rank] != slot) { ++rank; }

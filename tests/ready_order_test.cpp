@@ -32,7 +32,7 @@ struct World {
         ready.adopt(room);
         for (Slot slot = 0; slot < slots; ++slot) {
             table.give_history(slot);
-            table.records[slot].place = next++;
+            table.history(slot).place = next++;
         }
     }
     [[nodiscard]] bool contains(Slot slot) const {
@@ -52,7 +52,7 @@ struct World {
         if (contains(slot)) { return remove(slot); }
         if (const std::uint32_t choice = choices.pick(of_priorities + 1); choice != 0) {
             table.records[slot].priority = static_cast<std::uint8_t>(choice - 1);
-            table.records[slot].place = next++;
+            table.history(slot).place = next++;
         }
         insert(slot);
     }
@@ -124,7 +124,7 @@ TEST_CASE("what comes in publish order stands in line and needs no history") {
     table.records = latchbox::detail::Array<latchbox::detail::Record>(4);
     ReadyOrder ready;
     for (Slot slot = 0; slot < 4; ++slot) {
-        table.records[slot].place = slot + 1;
+        table.records[slot].number = slot + 1;
         table.records[slot].priority = static_cast<std::uint8_t>(slot % 2);
         ready.insert(table, slot);
     }

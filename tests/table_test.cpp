@@ -101,14 +101,20 @@ TEST_CASE("a larger array is taken and keeps what was there; no larger one is le
     CHECK(table.free_histories() == 0);
 }
 
-TEST_CASE("a place is the priority and the number of the record") {
-    Table table = table_for(1, 0);
+TEST_CASE("a place is the priority, and the id's number until the history has another") {
+    Table table = table_for(1, 1);
     table.records[0].priority = 4;
-    table.records[0].place = 12;
     table.records[0].number = 3;
     CHECK(table.place(0).priority == 4);
-    CHECK(table.place(0).number == 12);
+    CHECK(table.place(0).number == 3);
     CHECK(table.records[0].history == none);
+    table.give_history(0);
+    CHECK(table.place(0).number == 3);
+    table.history(0).place = 12;
+    CHECK(table.place(0).priority == 4);
+    CHECK(table.place(0).number == 12);
+    table.take_history(0);
+    CHECK(table.place(0).number == 3);
 }
 
 }  // namespace

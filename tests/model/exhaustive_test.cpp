@@ -451,7 +451,7 @@ private:
     void check_message(const QueueCore& core, Slot slot, const model::Message& expected) {
         const Record& record = core.record(slot);
         expect(model_state(record.state) == expected.state, "C2: another state than in the model");
-        expect(record.place == expected.place, "another place than in the model [4.4]");
+        expect(core.place(slot).number == expected.place, "another place than in the model [4.4]");
         expect(record.priority == expected.priority, "another priority");
         const History& history = core.history(slot);
         const std::uint32_t attempts = core.attempts(slot);
@@ -647,13 +647,13 @@ private:
         text += '/';
         for (Slot slot = core.first_dead(); slot != latchbox::detail::none;
              slot = core.next_listed(slot)) {
-            text += static_cast<char>(rank(core, held, core.record(slot).place));
+            text += static_cast<char>(rank(core, held, core.place(slot).number));
         }
         text += '/';
         const Deadlines& deadlines = core.*member(DeadlinesMember{});
         for (Slot slot = deadlines.leases().front(); slot != latchbox::detail::none;
              slot = core.record(slot).links.next) {
-            text += static_cast<char>(rank(core, held, core.record(slot).place));
+            text += static_cast<char>(rank(core, held, core.place(slot).number));
         }
         return text;
     }
@@ -666,7 +666,7 @@ private:
         const auto add = [&text](auto value) { text += static_cast<char>(value); };
         add(static_cast<unsigned>(record.state));
         add(record.priority);
-        add(rank(core, held, record.place));
+        add(rank(core, held, core.place(slot).number));
         if (record.history == latchbox::detail::none) {
             add(0);
             return add(record.state == CoreState::leased ? relative(node, record.at) : 0);
@@ -710,7 +710,7 @@ private:
     static std::size_t rank(const QueueCore& core, const std::vector<Slot>& held,
                             std::uint64_t place) {
         std::size_t lower = 0;
-        for (const Slot slot : held) { lower += core.record(slot).place < place ? 1U : 0U; }
+        for (const Slot slot : held) { lower += core.place(slot).number < place ? 1U : 0U; }
         return lower;
     }
     // What is over is over, however long ago.

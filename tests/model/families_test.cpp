@@ -1288,7 +1288,7 @@ private:
         return core_of(node, held.id).ties(slot_of(node, held.id)).held_back;
     }
     static std::uint64_t place(const Node& node, const Held& held) {
-        return core_of(node, held.id).record(slot_of(node, held.id)).place;
+        return core_of(node, held.id).place(slot_of(node, held.id)).number;
     }
     static bool in_line(const Node& node, const Held& held) {
         if (held.state == CoreState::dead) { return false; }
@@ -1470,7 +1470,7 @@ private:
         for (const Held& other : node.held) {
             if (&core_of(node, other.id) != &core) { continue; }
             const Slot at = IdParts::slot(other.id);
-            lower += core.record(at).place < core.record(slot).place ? 1U : 0U;
+            lower += core.place(at).number < core.place(slot).number ? 1U : 0U;
         }
         return lower;
     }

@@ -26,7 +26,7 @@ public:
 
     // Whether a lease runs out after all in the list, and can be appended.
     [[nodiscard]] bool in_order(const Table& table, Slot slot) const noexcept {
-        return leases_.empty() || before(table.records[leases_.back()], table.records[slot]);
+        return leases_.empty() || before(table, leases_.back(), slot);
     }
     void append_lease(Table& table, Slot slot) noexcept {
         news_ |= leases_.empty();
@@ -35,11 +35,11 @@ public:
     // One that is out of order, or was extended: that would hold up the order of the list. It has a
     // history.
     void insert_lease(Table& table, Slot slot) noexcept {
-        insert(lease_of(table.records[slot]), table.records[slot].history);
+        insert(lease_of(table, slot), table.records[slot].history);
     }
     void insert(Table& table, Slot slot, Instant at, Due::Kind kind) noexcept {
         if (at.is_never()) { return; }
-        insert({at, kind, table.records[slot].place}, table.records[slot].history);
+        insert({at, kind, table.place(slot).number}, table.records[slot].history);
     }
     // Of a slot that is not leased; no effect on one that has none.
     void remove(const Table& table, Slot slot) noexcept {
@@ -63,7 +63,7 @@ public:
     [[nodiscard]] Next next(const Table& table) const noexcept {
         Next first;
         if (!leases_.empty()) { 
-            first = {lease_of(table.records[leases_.front()]), leases_.front()};
+            first = {lease_of(table, leases_.front()), leases_.front()};
         }
         if (!others_.empty() && others_.front().key < first.due) {
             first = {others_.front().key, table.histories[others_.front().item].slot};
@@ -74,7 +74,7 @@ public:
     // The same without whose it is.
     [[nodiscard]] Due next_due(const Table& table) const noexcept {
         if (leases_.empty()) { return others_.empty() ? Due::never() : others_.front().key; }
-        const Due lease = lease_of(table.records[leases_.front()]);
+        const Due lease = lease_of(table, leases_.front());
         return !others_.empty() && others_.front().key < lease ? others_.front().key : lease;
     }
 
@@ -96,11 +96,13 @@ public:
 
 private:
     // Whether the lease of `a` runs out before that of `b`: as `Due` has it, both being leases.
-    static bool before(const Record& a, const Record& b) noexcept {
-        return a.at != b.at ? a.at < b.at : a.place < b.place;
+    static bool before(const Table& table, Slot a, Slot b) noexcept {
+        const Instant first = table.records[a].at;
+        const Instant second = table.records[b].at;
+        return first != second ? first < second : table.place(a).number < table.place(b).number;
     }
-    static Due lease_of(const Record& record) noexcept {
-        return {record.at, Due::lease, record.place};
+    static Due lease_of(const Table& table, Slot slot) noexcept {
+        return {table.records[slot].at, Due::lease, table.place(slot).number};
     }
 
     [[gnu::noinline]] void insert(const Due& due, std::uint32_t history) noexcept {

@@ -147,7 +147,7 @@ public:
 
 private:
     static std::uint64_t place(const Table& table, Slot slot) noexcept {
-        return table.records[slot].place;
+        return table.place(slot).number;
     }
     static List* list_of(Line& line, Ties::Stand stand) noexcept {
         if (stand == Ties::Stand::waiting) { return &line.waiting; }

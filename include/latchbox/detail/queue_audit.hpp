@@ -39,9 +39,6 @@ inline const char* QueueCore::audit() const {
         if (record.number == 0 || !issued_.has_drawn(record.number)) {
             return "a number never drawn";
         }
-        if (record.place < record.number || !issued_.has_drawn(record.place)) {
-            return "a bad place";
-        }
         if (record.priority >= priorities) { return "a priority out of range"; }
         if (record.told == (record.state == State::dead ? Told::pending : Told::dead)) {
             return "a copy whose message was not told";
@@ -67,6 +64,9 @@ inline const char* QueueCore::audit() const {
         ++histories;
         const History& history = table_.history(slot);
         if (history.slot != slot) { return "a history of another slot"; }
+        if (history.place < record.number || !issued_.has_drawn(history.place)) {
+            return "a bad place";
+        }
         const Ties& ties = history.ties;
         if (history.watch != nullptr && record.state != State::leased) {
             return "a watch over no lease";

@@ -249,12 +249,11 @@ public:
     [[nodiscard]] std::uint32_t attempts(Slot slot) const noexcept;
     [[nodiscard]] Slot first_dead() const noexcept { return dead_.front(); }
     [[nodiscard]] Slot first_blocked() const noexcept { return blocked_.front(); }
-    [[nodiscard]] Slot next_listed(Slot slot) const noexcept {
-        return table_.records[slot].links.next;
-    }
+    [[nodiscard]] Slot next_listed(Slot slot) const noexcept { return record(slot).links.next; }
+    [[nodiscard]] Place place(Slot slot) const noexcept { return table_.place(slot); }
     // Of a READY one: how many are delivered before it. Linear in that.
     [[nodiscard]] std::size_t ahead(Slot slot) const noexcept {
-        return ready_.before(table_, table_.place(slot));
+        return ready_.before(table_, place(slot));
     }
     // How many of its key stand before it; and the key. Of one that has a line.
     [[nodiscard]] std::size_t ahead_in_line(Slot slot) const noexcept {

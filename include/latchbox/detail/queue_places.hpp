@@ -87,7 +87,7 @@ inline std::uint64_t QueueCore::enroll(Slot slot, std::uint8_t priority,
     ensure(record.state == State::reserved);
     --reserved_;
     ++accepted_;
-    record.number = record.place = number != 0 ? number : issued_.draw();
+    record.number = number != 0 ? number : issued_.draw();
     record.priority = priority;
     record.told = fed_ && number == 0 ? Told::pending : Told::apart;
     record.failed = Cause::none;
@@ -102,7 +102,7 @@ inline std::uint64_t QueueCore::accept_plain(Slot slot, std::uint8_t priority, I
         leave(slot, Exit::purged, effects);
     } else {
         become(slot, State::ready);
-        ready_.insert(table_, slot);
+        ready_.append(table_, slot);
     }
     return number;
 }

@@ -209,7 +209,7 @@ inline void QueueCore::fail_with(Slot slot, const Reason& reason, Instant due,
 // time to live, then put in.
 inline void QueueCore::come_back(Slot slot, Where where, Instant due, std::string_view reason,
                                  Effects& effects) noexcept {
-    const History& history = table_.history(slot);
+    History& history = table_.history(slot);
     if (ended_) { return leave(slot, Exit::purged, effects); }
     const std::uint32_t most = most_attempts();
     if (most != 0 && history.attempts - history.attempts_before_redrive >= most) {
@@ -217,7 +217,7 @@ inline void QueueCore::come_back(Slot slot, Where where, Instant due, std::strin
     }
     if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
     if (where == Where::back && !profile_.redeliveries_first) {
-        table_.records[slot].place = issued_.draw();
+        history.place = issued_.draw();
     }
     put_in(slot, due);
 }
@@ -317,7 +317,7 @@ inline void QueueCore::redrive(Slot slot, Instant now, bool held_back) noexcept 
     history.attempts_before_redrive = history.attempts;
     history.expires = now + history.life;
     history.ties.held_back = held_back;
-    table_.records[slot].place = issued_.draw();
+    history.place = issued_.draw();
     if (history.ties.line != none && !held_back) { lines_.join_again(table_, slot); }
     if (fed_ || history.ties.latch != none) { note(slot); }
     put_in(slot, at_once);

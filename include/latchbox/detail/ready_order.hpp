@@ -29,15 +29,17 @@ public:
 
     [[nodiscard]] bool empty() const noexcept { return lines_in_use_ == 0 && returned_.empty(); }
 
+    // One whose place is newer than all of its priority.
+    void append(Table& table, Slot slot) noexcept {
+        const unsigned priority = table.records[slot].priority;
+        lines_[priority].push_back(table.records, slot);
+        lines_in_use_ |= 1U << priority;
+    }
     void insert(Table& table, Slot slot) noexcept {
         const Place place = table.place(slot);
-        SlotList& line = lines_[place.priority];
-        if (line.empty() || table.place(line.back()) < place) {
-            line.push_back(table.records, slot);
-            lines_in_use_ |= 1U << place.priority;
-        } else {
-            returned_.insert(place, table.records[slot].history);
-        }
+        const SlotList& line = lines_[place.priority];
+        if (line.empty() || table.place(line.back()) < place) { return append(table, slot); }
+        returned_.insert(place, table.records[slot].history);
     }
     void remove(Table& table, Slot slot) noexcept {
         const Record& record = table.records[slot];

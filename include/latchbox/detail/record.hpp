@@ -73,8 +73,7 @@ enum class Told : std::uint8_t { apart, pending, dead };
 // than this.
 struct Record {
     Links links;
-    std::uint64_t number = 0;  // of its id
-    std::uint64_t place = 0;   // of its place: the id's until it is put at the back
+    std::uint64_t number = 0;  // of its id; and of its place, while it has no history
     std::uint64_t lease = 0;   // number of the last lease granted
     Instant at;                // LEASED: its deadline; DELAYED, BLOCKED: when its delay is over
     std::uint32_t history = none;
@@ -136,6 +135,7 @@ struct History {
     std::uint32_t attempts = 0;
     std::uint32_t attempts_before_redrive = 0;
     std::uint32_t failures = 0;
+    std::uint64_t place = 0;  // number of its place: the id's until it is put at the back
     Instant expires = Instant::never();
     Duration life = Duration::never();
     LeaseWatch* watch = nullptr;  // of the live lease

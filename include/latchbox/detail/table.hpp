@@ -36,7 +36,9 @@ public:
         return histories[records[slot].history];
     }
     [[nodiscard]] Place place(Slot slot) const noexcept {
-        return {records[slot].priority, records[slot].place};
+        const Record& record = records[slot];
+        return {record.priority,
+                record.history == none ? record.number : histories[record.history].place};
     }
 
     // How many more messages can be given a history.
@@ -52,6 +54,7 @@ public:
         history.attempts = 0;
         history.attempts_before_redrive = 0;
         history.failures = 0;
+        history.place = records[slot].number;
         history.expires = Instant::never();
         history.life = Duration::never();
         history.reason = Reason{};
