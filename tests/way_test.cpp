@@ -17,6 +17,7 @@ namespace {
 
 using latchbox::detail::Lock;
 using latchbox::detail::Needs;
+using latchbox::Overflow;
 using latchbox::detail::Reference;
 using support::FailingNew;
 using Platform = latchbox::SingleThread;
@@ -182,6 +183,52 @@ TEST_CASE_FIXTURE(Ways, "what is given up leaves nothing behind in any queue [4.
                 CHECK(queue->core.reserved() == 0);
                 CHECK(queue->core.stats() == latchbox::QueueStats{});
                 CHECK(queue->core.audit() == nullptr);
+            }
+        }
+    }
+}
+
+TEST_CASE_FIXTURE(Ways, "few that refuse nothing can be held together, with slots in each [6.3]") {
+    std::vector<Reference<Shell>> queues;
+    const auto can_be_held = [&] {
+        Way way{*topic, 2, {}};
+        way.find();
+        CHECK(way.targets().size() == queues.size());
+        return way.can_be_held();
+    };
+    CHECK(can_be_held());
+    for (int i = 0; i < 16; ++i) {
+        const auto overflow = i % 2 == 0 ? Overflow::drop_oldest : Overflow::drop_newest;
+        queues.push_back(subscribe("a.b", {.overflow = overflow}));
+    }
+    CHECK(can_be_held());
+    SUBCASE("not more than a few") {
+        queues.push_back(subscribe("a.b"));
+        CHECK_FALSE(can_be_held());
+    }
+    SUBCASE("not one that refuses") {
+        end(*broker, *queues.back());
+        queues.pop_back();
+        CHECK(can_be_held());
+        queues.push_back(subscribe("a.b", {.overflow = Overflow::reject}));
+        CHECK_FALSE(can_be_held());
+    }
+    SUBCASE("all of them have slots then, or none has") {
+        for (std::size_t lacking = 0; lacking <= queues.size(); ++lacking) {
+            Way way{*topic, 2, {}};
+            way.find();
+            CHECK(way.hold() == (lacking == queues.size()));
+            for (const auto& queue : queues) {
+                CHECK(queue->core.reserved() == (lacking == queues.size() ? 2U : 0U));
+            }
+            for (auto& target : way.targets()) {
+                Reserving::withdraw(*target.queue, target.taken);
+                CHECK(target.queue->core.audit() == nullptr);
+            }
+            // One after the other gets memory.
+            if (lacking != queues.size()) {
+                queues[lacking]->mutex.lock();
+                queues[lacking]->grow(queues[lacking]->core.of_records());
             }
         }
     }

@@ -28,8 +28,8 @@ namespace latchbox {
 inline namespace v0 {
 
 // Order of locks, for whoever changes one: turns < names < topic < queue < shelf < latches < timer,
-// and a manual clock's own lock before the timer's. Two queues, or two topics, are held together
-// only by a commit: topics by their subjects, then queues by their numbers.
+// and a manual clock's own lock before the timer's. Two topics are held together only by a
+// commit: by their subjects; two queues also by a publish to a topic: by their numbers.
 //   turns   Turns::mutex_             whose turn it is to do what is due
 //   names   BrokerShell::names        which queues, subscriptions and topics there are
 //   topic   TopicShell::mutex         the order of what is published to one subject

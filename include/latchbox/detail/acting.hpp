@@ -23,8 +23,19 @@ template <class Msg, class Platform>
 [[gnu::noinline]] void QueueShell<Msg, Platform>::finish_slowly(Moment moment, Effects& effects,
                                                                 Slot own) noexcept {
     After after;
-    conclude(moment, effects, after, own);
+    conclude_slowly(moment, effects, after, own);
     act_on(after);
+}
+
+template <class Msg, class Platform>
+[[gnu::noinline]] void QueueShell<Msg, Platform>::conclude_slowly(Moment moment, Effects& effects,
+                                                                  After& after, Slot own) noexcept {
+    if (!effects.gone.empty() || core.has_noted()) { collect(effects, after, own); }
+    if (after.latched) { after.latched->moment = moment, after.latched->exact = moment.exact(); }
+    if (somebody_waits()) { serve(moment.now, moment.latest(), after); }
+    announce();
+    tell_if_idle(after);
+    mutex.unlock();
 }
 
 // Where nobody else sees the body, or has to know, it is the handle's at once; else it goes the way

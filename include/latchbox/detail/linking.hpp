@@ -238,21 +238,32 @@ private:
     std::size_t count_ = 0;
 };
 
-// A message is accepted in a reserved slot of `queue`, which is held: what its options ask of the
-// core, and what its parents say. `key` is its text, given up to the queue if it is new there.
-// Returns the number of its id.
 template <class Msg, class Platform>
-std::uint64_t accept(QueueShell<Msg, Platform>& queue, Slot slot, const PublishOptions& options,
-                     const Needs& needs, Linking<Msg, Platform>* linking, std::string* key,
-                     Instant now, Effects& effects) noexcept LATCHBOX_UNCHECKED {
+std::uint64_t accept_with_wishes(QueueShell<Msg, Platform>& queue, Slot slot,
+                                 const PublishOptions& options, const Needs& needs,
+                                 Linking<Msg, Platform>* linking, std::string* key, Instant now,
+                                 Effects& effects) noexcept LATCHBOX_UNCHECKED {
     QueueCore& core = queue.core;
-    if (!needs.history) { return core.accept_plain(slot, options.priority, now, effects); }
     Wishes wishes{options.priority, options.delay, options.expires_in};
     if (needs.line) { wishes.key = options.key, wishes.key_text = key; }
     if (linking != nullptr && linking->any()) {
         linking->attach(IdParts::message(queue.number(), core.issued().next(), slot), wishes);
     }
     return core.accept(slot, wishes, now, effects);
+}
+
+// A message is accepted in a reserved slot of `queue`, which is held: what its options ask of the
+// core, and what its parents say. `key` is its text, given up to the queue if it is new there.
+// Returns the number of its id.
+template <class Msg, class Platform>
+[[gnu::always_inline]] inline std::uint64_t accept(
+    QueueShell<Msg, Platform>& queue, Slot slot, const PublishOptions& options, const Needs& needs,
+    Linking<Msg, Platform>* linking, std::string* key, Instant now,
+    Effects& effects) noexcept LATCHBOX_UNCHECKED {
+    if (needs.history) [[unlikely]] {
+        return accept_with_wishes(queue, slot, options, needs, linking, key, now, effects);
+    }
+    return queue.core.accept_plain(slot, options.priority, now, effects);
 }
 
 }  // namespace detail

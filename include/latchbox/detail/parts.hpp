@@ -13,7 +13,8 @@ inline namespace v0 {
 namespace detail {
 
 // The queues and topics that one commit holds together: the topics by their subjects, then the
-// queues by their numbers, so that no two commits wait for each other. Nobody else holds two.
+// queues by their numbers, so that no two commits wait for each other. Nobody else holds two
+// topics; a publish to a topic may hold queues, in the same order.
 template <class Msg, class Platform> class Parts {
 public:
     using Shell = QueueShell<Msg, Platform>;

@@ -33,6 +33,7 @@ template <class Msg, class Platform> struct Passage {
     };
     std::uint64_t generation = 0;  // of the subscriptions that these are; 0: none yet
     std::vector<Target> targets;   // in the order in which their queues were made
+    bool drops = false;            // whether none of them refuses a copy
     std::vector<SharedBody<Msg, Platform>*> bodies;
 
     // While nobody uses it, under the mutex of `Passages`.

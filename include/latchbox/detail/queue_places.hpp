@@ -70,7 +70,7 @@ inline void QueueCore::withdraw(Slot slot, bool seen) noexcept {
 }
 
 inline bool QueueCore::admit(Slot slot, Effects& effects) noexcept {
-    if (!drops_copies()) { return true; }  // it has its room
+    if (held() < options_.capacity || !drops_copies()) [[likely]] { return true; }
     const bool evicts = options_.overflow == Overflow::drop_oldest;
     while (evicts && held() >= options_.capacity && held() != in(State::leased)) {
         remove(eviction_candidate(), Exit::evicted, effects);

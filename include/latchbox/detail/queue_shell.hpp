@@ -105,15 +105,14 @@ public:
     // Serves who waits, and unlocks. `own`: whose body the caller's handle sees, if he has one.
     void conclude(Moment moment, Effects& effects, After& after, Slot own = none) noexcept
         LATCHBOX_RELEASE(mutex) {
-        if (!effects.gone.empty() || core.has_noted()) { collect(effects, after, own); }
-        if (after.latched) {
-            after.latched->moment = moment, after.latched->exact = moment.exact();
+        if (!after.latched && is_settled(effects)) [[likely]] {
+            announce();
+            return mutex.unlock();
         }
-        if (somebody_waits()) { serve(moment.now, moment.latest(), after); }
-        announce();
-        tell_if_idle(after);
-        mutex.unlock();
+        conclude_slowly(moment, effects, after, own);
     }
+    void conclude_slowly(Moment moment, Effects& effects, After& after, Slot own) noexcept
+        LATCHBOX_RELEASE(mutex);
     // Before it sleeps in line, a fetch lingers. True, and without the lock, if it did.
     bool linger(int& spins) noexcept LATCHBOX_UNCHECKED {
         if (spins <= 0 || !fetchers.empty()) { return false; }
@@ -128,8 +127,10 @@ public:
     }
     void act_on_all(After& after) noexcept;
     void finish(Moment moment, Effects& effects, Slot own = none) noexcept LATCHBOX_RELEASE(mutex) {
-        announce();
-        if (is_settled(effects)) [[likely]] { return mutex.unlock(); }
+        if (is_settled(effects)) [[likely]] {
+            announce();
+            return mutex.unlock();
+        }
         finish_slowly(moment, effects, own);
     }
     void finish_slowly(Moment moment, Effects& effects, Slot own) noexcept LATCHBOX_RELEASE(mutex);

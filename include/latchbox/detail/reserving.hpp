@@ -45,12 +45,12 @@ public:
         if (needs.value) {
             if (const auto lacking = core.of_values()) { return lacking; }
         }
-        while (taken.size() < count) {
-            const Slot slot = take_slot(shell);
-            if (slot == none) { return core.of_records(); }
-            taken.push_back(core.records(), slot);
-        }
-        return {};
+        return fill(shell, count, taken) ? QueueCore::Shortage{} : core.of_records();
+    }
+    // For messages that need nothing else: false if something has to grow first.
+    static bool take_plain(Shell& shell, std::size_t count, SlotList& taken) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        return shell.core.has_outcomes(count) && fill(shell, count, taken);
     }
     // Slots whose bodies nobody has seen.
     static void withdraw(Shell& shell, SlotList& taken) noexcept LATCHBOX_REQUIRES(shell.mutex) {
@@ -83,6 +83,17 @@ public:
         }
         if (core.has_vacant()) { return core.reserve_vacant(); }
         return core.has_fresh() ? core.reserve_fresh() : none;
+    }
+
+private:
+    static bool fill(Shell& shell, std::size_t count, SlotList& taken) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        while (taken.size() < count) {
+            const Slot slot = take_slot(shell);
+            if (slot == none) { return false; }
+            taken.push_back(shell.core.records(), slot);
+        }
+        return true;
     }
 };
 

@@ -28,6 +28,9 @@ namespace detail {
 //   commit    under the topic's lock, so that all see the same order: if the subscriptions are
 //             still the same, ids are drawn and copies appended, one queue at a time
 //
+// Of a few queues that all drop what they have no room for, nothing is booked: the commit holds
+// them together, and so takes each lock once. If one lacks memory, all begins again and books.
+//
 // A message is moved from only if it was accepted, onto the shelf, and never copied for the
 // subscriptions' sake. [4.11]
 template <class Msg, class Platform> class Spreading {
@@ -102,9 +105,12 @@ private:
         if (messages.empty()) { return Errc{}; }
         // Looked at before room, and decided in the end. [7.1]
         if (!value_.empty() && is_repeated(*ids)) { return Errc{}; }
-        const Errc refused = booking_.book(way, messages.size(), must_be_accepted(drafts));
-        if (refused == Errc::full || refused == Errc::timed_out) { count_refused(messages); }
-        if (refused != Errc{}) { return refused; }
+        books_ = books_ || booking_.needs.history || !way.can_be_held();
+        if (books_) {
+            const Errc refused = booking_.book(way, messages.size(), must_be_accepted(drafts));
+            if (refused == Errc::full || refused == Errc::timed_out) { count_refused(messages); }
+            if (refused != Errc{}) { return refused; }
+        }
         const Unrouted unrouted = way.topic_options().unrouted;
         if (way.targets().empty() && unrouted == Unrouted::reject && !must_be_accepted(drafts)) {
             count_refused(messages);
@@ -175,6 +181,10 @@ private:
                     return repeated ? Errc{} : Booking::again;
                 }
             }
+            if (!books_ && !way.hold()) {
+                books_ = true;
+                return Booking::again;
+            }
             if constexpr (moves_under_lock) {
                 for (std::size_t i = 0; i < bodies.size(); ++i) {
                     bodies[i]->construct(std::move(messages[i]));
@@ -199,8 +209,10 @@ private:
                 std::optional<Linking<Msg, Platform>>& linking,
                 After& after) noexcept LATCHBOX_UNCHECKED {
         Shell& queue = *target.queue;
-        queue.mutex.lock();
-        way.redeem(target);
+        if (books_) {
+            queue.mutex.lock();
+            way.redeem(target);
+        }
         appending_.append(target, bodies, linking ? &*linking : nullptr,
                           queue.done_until(moment_.now), effects_, after);
         queue.conclude(moment_, effects_, after);
@@ -215,6 +227,7 @@ private:
     Booking booking_;
     const Appending<Msg, Platform> appending_;
     std::string value_;  // of `dedup`, given up to the topic
+    bool books_ = !moves_under_lock;  // a body that was made should not have to begin again
     Moment moment_;
     Effects effects_;
 };

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,10 @@ public:
             if (count <= found.capacity()) { break; }
             passage_->generation = 0;
         }
+        passage_->drops = true;
+        for (const auto& queue : found) {
+            passage_->drops = passage_->drops && queue->core.drops_copies();
+        }
         // By number. What throws here leaves a passage that is stale.
         const std::uint64_t generation = std::exchange(passage_->generation, 0);
         auto room = SlotHeap<std::uint32_t>::make(found.size());
@@ -87,6 +92,25 @@ public:
         passage_->targets.reserve(found.size());
         while (!order.empty()) { passage_->targets.push_back({std::move(found[order.pop()])}); }
         passage_->generation = generation;
+        return true;
+    }
+
+    // Whether all targets can be held at once: they are few, and none of them can refuse.
+    [[nodiscard]] bool can_be_held() const noexcept {
+        return passage_->drops && passage_->targets.size() <= most_held;
+    }
+    // All of them, in the order of commits, each with its slots; or none, if one lacks memory.
+    [[nodiscard]] bool hold() noexcept LATCHBOX_UNCHECKED {
+        for (std::size_t held = 0; held != targets().size(); ++held) {
+            Target& last = targets()[held];
+            last.queue->mutex.lock();
+            if (Reserving::take_plain(*last.queue, count_, last.taken)) { continue; }
+            for (Target& target : std::span{targets()}.first(held + 1)) {
+                Reserving::withdraw(*target.queue, target.taken);
+                target.queue->mutex.unlock();
+            }
+            return false;
+        }
         return true;
     }
 
@@ -131,6 +155,9 @@ public:
     void arrived() noexcept { reserved_ = 0; }
 
 private:
+    // Who fetches from one of them waits for the appends to all.
+    static constexpr std::size_t most_held = 16;
+
     Topic& topic_;
     const std::size_t count_;
     const Needs needs_;
