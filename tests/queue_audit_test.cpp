@@ -212,6 +212,44 @@ struct OfEach : BareCore {
     }
 };
 
+TEST_CASE("what is kept for nobody is found where nothing is under way") {
+    OfEach queue;
+    const auto broken = [&] {
+        const char* const found = queue.core.audit_at_rest();
+        return std::string{found == nullptr ? "sound" : found};
+    };
+    REQUIRE(broken() == "sound");
+    SUBCASE("room") {
+        const Slot slot = queue.reserve();
+        CHECK(broken() == "room for nobody");
+        queue.core.withdraw(slot);
+        CHECK(broken() == "sound");
+    }
+    SUBCASE("a history") {
+        queue.core.promise_histories(1);
+        CHECK(broken() == "a history for nobody");
+    }
+    SUBCASE("a line") {
+        queue.core.promise_lines(1);
+        CHECK(broken() == "a line or a value for nobody");
+    }
+    SUBCASE("a value") {
+        queue.core.promise_values(1);
+        CHECK(broken() == "a line or a value for nobody");
+    }
+    SUBCASE("a slot") {
+        queue.core.ack(queue.leased, queue.effects);
+        CHECK(broken() == "a slot that is lost");
+        queue.effects.gone.pop_front(queue.core.records());
+        queue.core.vacate(queue.leased, true);
+        CHECK(broken() == "sound");
+    }
+    SUBCASE("whatever else is broken") {
+        queue.core.redeem_histories(1);
+        CHECK(broken() == "no promise to one that may come back");
+    }
+}
+
 TEST_CASE("whatever is changed behind its back is found") {
     OfEach queue;
     SUBCASE("a number") {

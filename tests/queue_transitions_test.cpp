@@ -1126,6 +1126,60 @@ TEST_CASE("a lease of another message, over or not, is not held late [4.2]") {
     CHECK(queue.state(ready) == State::leased);
 }
 
+TEST_CASE_TEMPLATE("nor for one that has a history, but was never out before [4.2] [4.5]", Start,
+                   FromOne, NearTheEnd) {
+    SoundCore queue{plain, Start::start, false, {.late_settles = true}};
+    const Slot other = queue.publish();
+    const Slot timed = queue.publish(at(0), {.life = ns(1'000)});
+    queue.fetch();
+    const std::uint64_t lease = queue.core.record(other).lease;
+    REQUIRE(queue.core.has_history(timed));
+    CHECK_FALSE(queue.core.hold_late(timed, lease, queue.number(timed), at(1)));
+    REQUIRE(queue.fetch() == timed);
+    const std::uint64_t own = queue.core.record(timed).lease;
+    queue.core.extend(timed, at(500));
+    CHECK_FALSE(queue.core.hold_late(timed, lease, queue.number(timed), at(1)));
+    CHECK(queue.core.holds(timed, own));
+    // Now it was.
+    queue.core.release(timed, at(2), queue.effects);
+    CHECK(queue.core.hold_late(timed, own, queue.number(timed), at(3)));
+    CHECK(queue.core.history(timed).failures == 0);
+}
+
+TEST_CASE_TEMPLATE("what is taken back was never out, and counts nowhere [4.5]", Start, FromOne,
+                   NearTheEnd) {
+    SoundCore queue{plain, Start::start};
+    const Slot slot = queue.publish();
+    const std::uint32_t never = queue.core.attempts(slot);
+    const auto out_and_back = [&] {
+        queue.fetch();
+        queue.core.take_back(slot, at(0), queue.effects);
+    };
+    for (int i = 0; i < 2; ++i) {
+        out_and_back();
+        CHECK(queue.core.attempts(slot) == never);
+        CHECK(queue.core.stats().redelivered == 0);
+        CHECK(queue.core.stats().delivered == 0);
+    }
+    queue.fetch();
+    queue.core.release(slot, at(0), queue.effects);
+    out_and_back();
+    CHECK(queue.core.attempts(slot) == never + 1);
+    CHECK(queue.core.stats().redelivered == 0);
+    queue.fetch();
+    CHECK(queue.core.stats().redelivered == 1);
+}
+
+TEST_CASE("attempts beyond all counting stay at the most [4.5]") {
+    SoundCore queue{plain, {.attempts = ~std::uint32_t{0}, .first_bits = 0}};
+    const Slot slot = queue.publish();
+    queue.fetch();
+    CHECK(queue.core.attempts(slot) == ~std::uint32_t{0});
+    queue.core.release(slot, at(0), queue.effects);
+    queue.fetch();
+    CHECK(queue.core.attempts(slot) == ~std::uint32_t{0});
+}
+
 TEST_CASE("max_failures bounds deliveries where each of them counts [4.5]") {
     const auto deliveries = [](const QueueOptions& options, bool counts) {
         SoundCore queue{options, {}, false, {.every_delivery_counts = counts}};

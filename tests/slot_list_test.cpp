@@ -38,24 +38,21 @@ bool same(const SlotList& list, const std::vector<Record>& records, const std::l
 void step(latchbox::testing::Choices& choices, SlotList& list, std::vector<Record>& records,
           std::list<Slot>& naive) {
     const auto slots = static_cast<std::uint32_t>(records.size());
-    const std::uint32_t choice = choices.pick(2 * slots + 1);
-    if (choice == 2 * slots) {
+    const std::uint32_t choice = choices.pick(slots + 1);
+    if (choice == slots) {
         const Slot expected = naive.empty() ? none : naive.front();
         if (!naive.empty()) { naive.pop_front(); }
         REQUIRE(list.pop_front(records) == expected);
         return;
     }
-    const Slot slot = choice / 2;
+    const Slot slot = choice;
     const auto there = std::find(naive.begin(), naive.end(), slot);
     if (there != naive.end()) {
         list.remove(records, slot);
         naive.erase(there);
-    } else if (choice % 2 == 0) {
+    } else {
         list.push_back(records, slot);
         naive.push_back(slot);
-    } else {
-        list.push_front(records, slot);
-        naive.push_front(slot);
     }
 }
 
@@ -70,7 +67,7 @@ TEST_CASE("every sequence of six steps over three slots does what std::list does
         REQUIRE(same(list, records, naive));
         ++sequences;
     } while (choices.next());
-    CHECK(sequences == 7 * 7 * 7 * 7 * 7 * 7);
+    CHECK(sequences == 4 * 4 * 4 * 4 * 4 * 4);
 }
 
 TEST_CASE("a long walk over many slots does what std::list does") {
@@ -92,9 +89,9 @@ TEST_CASE("two lists share the records as long as no slot is in both") {
     CHECK(same(even, records, {0, 2}));
     CHECK(same(odd, records, {1, 3}));
     even.remove(records, 0);
-    odd.push_front(records, 0);
+    odd.push_back(records, 0);
     CHECK(same(even, records, {2}));
-    CHECK(same(odd, records, {0, 1, 3}));
+    CHECK(same(odd, records, {1, 3, 0}));
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ public:
         core.watch(slot, latch);
     }
     Slot reserve() {
-        if (core.vacant() != latchbox::detail::none) { return core.reserve_vacant(); }
+        if (core.has_vacant()) { return core.reserve_vacant(); }
         if (!core.has_fresh()) { grow(core.of_records()); }
         return core.reserve_fresh();
     }
@@ -144,7 +144,7 @@ struct SoundCore : BareCore {
     SoundCore(const SoundCore&) = delete;
     SoundCore& operator=(const SoundCore&) = delete;
     ~SoundCore() {
-        const char* const broken = core.audit();
+        const char* const broken = core.audit_at_rest();
         CHECK_MESSAGE(broken == nullptr, std::string(broken == nullptr ? "" : broken));
         CHECK(core.stats().accepted - core.stats().held() == gone.size());
         CHECK(core.reserved() == 0);

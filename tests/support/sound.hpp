@@ -20,10 +20,10 @@ inline bool conserved(const latchbox::QueueStats& stats) {
                                  stats.evicted + stats.cancelled;
 }
 
-/// The core's own invariants and conservation. While no other thread uses the queue.
+/// The core's own invariants and conservation. While nobody uses the queue or waits in it.
 template <class Msg, class Platform>
 void check_sound(const latchbox::Consumer<Msg, Platform>& queue) {
-    const char* const broken = latchbox::detail::Access::core(queue).audit();
+    const char* const broken = latchbox::detail::Access::core(queue).audit_at_rest();
     CHECK_MESSAGE(broken == nullptr, std::string(broken == nullptr ? "" : broken));
     const latchbox::QueueStats stats = queue.stats();
     CHECK(conserved(stats));

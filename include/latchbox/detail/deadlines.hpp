@@ -62,7 +62,7 @@ public:
     };
     [[nodiscard]] Next next(const Table& table) const noexcept {
         Next first;
-        if (!leases_.empty()) { 
+        if (!leases_.empty()) {
             first = {lease_of(table, leases_.front()), leases_.front()};
         }
         if (!others_.empty() && others_.front().key < first.due) {

@@ -170,6 +170,23 @@ inline const char* QueueCore::audit() const {
     return nullptr;
 }
 
+// The same while no call is under way and nobody waits in one: then nothing is kept for anybody.
+inline const char* QueueCore::audit_at_rest() const {
+    if (const char* const broken = audit()) { return broken; }
+    std::size_t first_leases = 0;
+    std::size_t seen = 0;
+    for (Slot slot = 0; slot < fresh_; ++slot) {
+        const State state = table_.records[slot].state;
+        first_leases += state == State::leased && !table_.has_history(slot) ? 1U : 0U;
+        seen += state == State::vacant && !vacant_.contains(slot) ? 1U : 0U;
+    }
+    if (reserved_ != 0) { return "room for nobody"; }
+    if (promised_histories_ != first_leases) { return "a history for nobody"; }
+    if (promised_lines_ + promised_values_ != 0) { return "a line or a value for nobody"; }
+    if (seen_.size() != seen) { return "a slot that is lost"; }
+    return nullptr;
+}
+
 }  // namespace detail
 }  // namespace v0
 }  // namespace latchbox

@@ -74,8 +74,7 @@ public:
         return issued_.has_room(fresh_ + wanted);
     }
     [[nodiscard]] Shortage of_values() const noexcept;
-    // As `Chunks` grow.
-    [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {
+    [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {  // as `Chunks` grow
         return 2 * size + (std::size_t{1} << start_.first_bits);
     }
 
@@ -89,8 +88,7 @@ public:
     [[nodiscard]] bool has_room(std::size_t count, std::size_t leaving = 0) const noexcept;
     // Evicts until `count` more fit, or nothing is left but leases; if that is the policy.
     void make_room(std::size_t count, Effects& effects) noexcept;
-    // The first slot whose message and body are gone; `none` if there is none.
-    [[nodiscard]] Slot vacant() const noexcept { return vacant_.first(); }
+    [[nodiscard]] Slot vacant() const noexcept { return vacant_.first(); }  // the first, or `none`
     // The first whose body somebody still saw as its message left: if he still does, `pass_over`.
     [[nodiscard]] Slot seen() const noexcept { return seen_.front(); }
     void pass_over() noexcept {
@@ -240,7 +238,7 @@ public:
     // Whether there is nothing left that a consumer could settle.
     [[nodiscard]] bool idle() const noexcept { return held() == in(State::dead); }
     [[nodiscard]] const Record& record(Slot slot) const noexcept { return table_.records[slot]; }
-    // A new one of a message that has none, but has only been READY and LEASED once.
+    // A blank one of a message that has none: its attempts are not there, but below.
     [[nodiscard]] const History& history(Slot slot) const noexcept {
         static constexpr History never_back;
         return table_.has_history(slot) ? table_.history(slot) : never_back;
@@ -266,8 +264,9 @@ public:
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
     [[nodiscard]] Slot slot_count() const noexcept { return fresh_; }
     [[nodiscard]] Array<Record>& records() noexcept { return table_.records; }
-    // The first broken invariant in words, or nullptr. In queue_audit.hpp.
+    // The first broken invariant in words, or nullptr.
     [[nodiscard]] const char* audit() const;
+    [[nodiscard]] const char* audit_at_rest() const;
 
 private:
     enum class Exit : std::uint8_t { completed, expired, purged, evicted, cancelled };
@@ -282,7 +281,9 @@ private:
     Slot reserve(Slot slot) noexcept;
     std::uint64_t enroll(Slot slot, std::uint8_t priority, std::uint64_t number = 0) noexcept;
     History& open_history(Slot slot) noexcept;
-    static void count_attempt(History& history) noexcept;
+    static std::uint32_t one_more(std::uint32_t attempts) noexcept;
+    // Whether so many attempts are any.
+    [[nodiscard]] bool any(std::uint32_t tries) const noexcept { return tries != start_.attempts; }
     void lease_again(Slot slot) noexcept;
     void lease_out_of_order(Slot slot) noexcept;
     void grant(Slot slot, std::uint64_t lease, Instant deadline) noexcept;

@@ -37,18 +37,19 @@ inline History& QueueCore::open_history(Slot slot) noexcept {
     history.attempts = history.attempts_before_redrive = start_.attempts;
     if (table_.records[slot].state == State::leased) {  // which was promised one
         redeem_histories(1);
-        count_attempt(history);
+        history.attempts = one_more(history.attempts);
     }
     return history;
 }
 
-inline void QueueCore::count_attempt(History& history) noexcept {
-    if (history.attempts != ~std::uint32_t{0}) { ++history.attempts; }
+inline std::uint32_t QueueCore::one_more(std::uint32_t attempts) noexcept {
+    return attempts + (attempts != ~std::uint32_t{0} ? 1U : 0U);
 }
 
 inline std::uint32_t QueueCore::attempts(Slot slot) const noexcept {
     if (table_.has_history(slot)) { return table_.history(slot).attempts; }
-    return start_.attempts + (table_.records[slot].state == State::leased ? 1U : 0U);
+    const bool leased = table_.records[slot].state == State::leased;
+    return leased ? one_more(start_.attempts) : start_.attempts;
 }
 
 inline std::size_t QueueCore::room_to_replay(std::size_t wanted) const noexcept {

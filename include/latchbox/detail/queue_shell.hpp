@@ -331,7 +331,6 @@ private:
     ~QueueShell() = default;
     [[gnu::noinline]] void end() noexcept { delete this; }
 
-    void wake(After& after) noexcept;
     bool forget_copy(Slot slot, Cell<Msg, Platform>& cell) noexcept LATCHBOX_REQUIRES(mutex);
     void destroy(Cell<Msg, Platform>& cell) noexcept;
 

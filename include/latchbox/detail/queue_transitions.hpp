@@ -58,8 +58,8 @@ inline Slot QueueCore::lease(Instant from) noexcept {
 [[gnu::noinline]] inline void QueueCore::lease_again(Slot slot) noexcept {
     unschedule(slot);
     History& history = table_.history(slot);
-    stats_.redelivered += history.attempts != 0 ? 1U : 0U;
-    count_attempt(history);
+    stats_.redelivered += any(history.attempts) ? 1U : 0U;
+    history.attempts = one_more(history.attempts);
 }
 
 inline void QueueCore::grant(Slot slot, std::uint64_t lease, Instant deadline) noexcept {
@@ -87,7 +87,7 @@ inline void QueueCore::take_back(Slot slot, Instant now, Effects& effects) noexc
     History& history = table_.history(slot);
     if (history.attempts != ~std::uint32_t{0}) { --history.attempts; }
     --delivered_;
-    stats_.redelivered -= history.attempts != 0 ? 1U : 0U;
+    stats_.redelivered -= any(history.attempts) ? 1U : 0U;
     if (ended_) { return leave(slot, Exit::purged, effects); }
     if (history.expires <= now_) { return leave(slot, Exit::expired, effects); }
     put_in(slot, at_once);
@@ -110,7 +110,7 @@ inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
     if (!profile_.late_settles || !granted(slot, lease, number)) { return false; }
     if (find(slot, number) == none) { return false; }
     const State state = table_.records[slot].state;
-    const bool came_back = table_.has_history(slot);  // else it was the lease of another
+    const bool came_back = any(attempts(slot) - (state == State::leased ? 1U : 0U));
     if (state == State::dead || state == State::blocked || !came_back) { return false; }
     see(now);
     take_out(slot);

@@ -70,7 +70,7 @@ struct Links {
 enum class Told : std::uint8_t { apart, pending, dead };
 
 // A message that has only been waiting in line, or is handed out for the first time, needs no more
-// than this.
+// than this, unless somebody asks for something.
 struct Record {
     Links links;
     std::uint64_t number = 0;  // of its id; and of its place, while it has no history
@@ -129,7 +129,8 @@ struct LeaseWatch {
     LeaseWatch* next = nullptr;  // once it is over, in a list of those
 };
 
-// What gathers once a message has come back, has a time of its own, or is tied to others.
+// What gathers once a message has come back, has a time of its own or an extended or watched lease,
+// or is tied to others.
 struct History {
     Slot slot = none;  // whose it is; the next free one while it is nobody's
     std::uint32_t attempts = 0;

@@ -57,8 +57,9 @@ public:
         for (std::size_t i = 0; i < count && !shell.is_closed(); ++i) {
             const std::optional<Holder> holder = holder_of(i);
             if (!holder || !holds(shell, *holder, moment)) { continue; }
-            shell.ack(holder->slot, true, effects);
-            if (!effects.gone.empty()) { shell.collect(effects, after, holder->slot); }
+            const Slot own = holder->by_handle ? holder->slot : none;
+            shell.ack(holder->slot, holder->by_handle, effects);
+            if (!effects.gone.empty()) { shell.collect(effects, after, own); }
             acked(i);
             ++done;
         }

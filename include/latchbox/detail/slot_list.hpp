@@ -26,12 +26,6 @@ public:
         last_ = slot;
         ++size_;
     }
-    template <class Records> void push_front(Records& records, Slot slot) noexcept {
-        records[slot].links = {first_, none};
-        (first_ == none ? last_ : records[first_].links.previous) = slot;
-        first_ = slot;
-        ++size_;
-    }
     template <class Records> void remove(Records& records, Slot slot) noexcept {
         const Links links = records[slot].links;
         ensure(size_ != 0, "a slot removed from an empty list");

@@ -61,7 +61,7 @@ public:
     // Finds the queues as they are now, in the order in which they were made, if they may be others
     // than before; nothing is reserved. None once closed, as they may be gone. Whether it
     // had to look. May throw std::bad_alloc.
-    bool find() {
+    bool find() LATCHBOX_UNCHECKED {  // asks what of a queue never changes
         if (!is_stale()) { return false; }
         passage_->generation = 0;
         std::vector<Reference<Shell>> found;
