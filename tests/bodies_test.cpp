@@ -215,6 +215,7 @@ TEST_CASE("bodies of one queue never move while more are made [4.8]") {
     Bodies<latchbox::SingleThread> bodies{false};
     auto first = bodies.make(0);
     bodies.adopt(first);
+    bodies.add();
     bodies[0].construct(TrackedMessage{1});
     for (unsigned index = 1; index < 6; ++index) {
         CHECK(bodies.next() == index);
@@ -236,11 +237,41 @@ TEST_CASE("a queue that topics feed has cells for copies, and for nothing else [
         CHECK(bodies.next() == index + 1);
     }
     Message<latchbox::SingleThread> message{1};
+    for (int i = 0; i < 101; ++i) { bodies.add(); }
     bodies[100].share(message);
     CHECK(std::as_const(bodies)[100].shared() == &message);
     CHECK(bodies[99].vacant());
     REQUIRE(bodies[100].drop());
     CHECK(bodies[100].stop_sharing());
+}
+
+// One whose numbers are counted.
+struct Counting : latchbox::SingleThread {
+    static inline int atomics = 0;
+    template <class T> struct Atomic : latchbox::SingleThread::Atomic<T> {
+        Atomic(T value) noexcept : latchbox::SingleThread::Atomic<T>{value} { ++atomics; }
+        Atomic(const Atomic&) = delete;
+        Atomic& operator=(const Atomic&) = delete;
+        ~Atomic() { --atomics; }
+    };
+};
+
+TEST_CASE("each cell is made as its slot is first used, and ended in the end") {
+    for (const bool shares : {false, true}) {
+        {
+            Bodies<Counting> bodies{shares, 1};
+            auto chunk = bodies.make(0);
+            bodies.adopt(chunk);
+            CHECK(Counting::atomics == 0);
+            for (int used = 1; used <= 2; ++used) {
+                bodies.add();
+                CHECK(Counting::atomics == used);
+                CHECK(bodies[0].vacant());
+                CHECK(bodies[0].shared() == nullptr);
+            }
+        }
+        CHECK(Counting::atomics == 0);
+    }
 }
 
 }  // namespace

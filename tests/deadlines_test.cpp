@@ -9,6 +9,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/made.hpp"
 #include "latchbox/testing/choices.hpp"
 
 namespace {
@@ -33,8 +34,8 @@ struct World {
     std::array<std::optional<Due>, slots> naive;
 
     World() {
-        table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
-        table.histories = latchbox::detail::Array<latchbox::detail::History>(slots);
+        table.records = support::made<latchbox::detail::Record>(slots);
+        table.histories = latchbox::detail::Growing<latchbox::detail::History>(slots);
         auto room = Deadlines::make(slots);
         deadlines.adopt(room);
         for (Slot slot = 0; slot < slots; ++slot) {

@@ -10,6 +10,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/made.hpp"
 #include "latchbox/testing/choices.hpp"
 
 // Lines beside naive members, who are asked for each rule of [5.7] word by word.
@@ -40,8 +41,8 @@ struct World {
     std::uint64_t next_place = 1;
 
     explicit World(std::size_t slots, std::size_t rooms = 0) {
-        table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
-        table.histories = latchbox::detail::Array<latchbox::detail::History>(slots);
+        table.records = support::made<latchbox::detail::Record>(slots);
+        table.histories = latchbox::detail::Growing<latchbox::detail::History>(slots);
         for (Slot slot = 0; slot < slots; ++slot) { table.give_history(slot); }
         if (rooms != 0) { grow(rooms); }
     }

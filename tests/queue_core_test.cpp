@@ -188,7 +188,7 @@ TEST_CASE("room grows as chunks do, and never for histories that are still free"
             CHECK(queue.core.of_records().records == expected);
             CHECK(queue.core.of_records().histories == 0);
             queue.grow(queue.core.of_records());
-            CHECK(queue.core.records().size() == expected);
+            CHECK(queue.core.records().room() == expected);
         }
     }
     SoundCore queue;

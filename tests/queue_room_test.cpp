@@ -48,8 +48,8 @@ TEST_CASE("what is made has the sizes that were named, all else is empty") {
     for (const auto overflow : {Overflow::reject, Overflow::drop_oldest}) {
         SoundCore queue{{.overflow = overflow}};
         const auto growth = queue.core.make({.histories = 6, .values = 9});
-        CHECK(growth.records.size() == 0);
-        CHECK(growth.histories.size() == 6);
+        CHECK(growth.records.room() == 0);
+        CHECK(growth.histories.room() == 6);
         CHECK(growth.values.entries.size() == 9);
         CHECK(growth.values.buckets.size() == 9);
         // Only where the oldest is dropped somebody has to know which that is.

@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/made.hpp"
 #include "latchbox/testing/choices.hpp"
 
 namespace {
@@ -26,8 +27,8 @@ struct World {
     std::uint64_t next = 1;
 
     explicit World(std::size_t slots) {
-        table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
-        table.histories = latchbox::detail::Array<latchbox::detail::History>(slots);
+        table.records = support::made<latchbox::detail::Record>(slots);
+        table.histories = latchbox::detail::Growing<latchbox::detail::History>(slots);
         auto room = ReadyOrder::make(slots);
         ready.adopt(room);
         for (Slot slot = 0; slot < slots; ++slot) {
@@ -121,7 +122,7 @@ TEST_CASE("along a walk with ten priorities the first is always that of a sorted
 
 TEST_CASE("what comes in publish order stands in line and needs no history") {
     Table table;
-    table.records = latchbox::detail::Array<latchbox::detail::Record>(4);
+    table.records = support::made<latchbox::detail::Record>(4);
     ReadyOrder ready;
     for (Slot slot = 0; slot < 4; ++slot) {
         table.records[slot].number = slot + 1;

@@ -128,7 +128,7 @@ TEST_CASE_FIXTURE(Reserved, "as many slots as messages, each another, with all t
 TEST_CASE_FIXTURE(Reserved, "what was taken before a shortage stays taken until it is withdrawn") {
     SlotList slots;
     CHECK(take(1, {}, slots) > 0);
-    const std::size_t room = shell.core.records().size();
+    const std::size_t room = shell.core.records().room();
     {
         latchbox::detail::Lock lock{shell.mutex};
         CHECK(Reserving::take_slots(shell, room + 1, {}, slots));

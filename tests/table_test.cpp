@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include "support/made.hpp"
 #include "latchbox/testing/choices.hpp"
 
 namespace {
@@ -19,8 +20,8 @@ using latchbox::detail::Table;
 
 Table table_for(std::size_t slots, std::size_t histories) {
     Table table;
-    table.records = latchbox::detail::Array<latchbox::detail::Record>(slots);
-    table.histories = latchbox::detail::Array<latchbox::detail::History>(histories);
+    table.records = support::made<latchbox::detail::Record>(slots);
+    table.histories = latchbox::detail::Growing<latchbox::detail::History>(histories);
     return table;
 }
 
@@ -78,21 +79,17 @@ TEST_CASE("taking a history from who has none changes nothing") {
     CHECK(table.free_histories() == 0);
 }
 
-TEST_CASE("a larger array is taken and keeps what was there; no larger one is left alone") {
+TEST_CASE("more room is taken and keeps what was there") {
     Table table = table_for(2, 2);
     table.give_history(1);
     table.history(1).attempts = 9;
     table.records[0].number = 77;
-    latchbox::detail::Array<Record> records(5);
-    latchbox::detail::Array<History> same(2);
-    latchbox::detail::Array<History> histories(3);
-    Table::adopt(table.records, records);
-    Table::adopt(table.histories, same);
-    CHECK(table.records.size() == 5);
-    CHECK(records.size() == 2);
-    CHECK(same.size() == 2);
+    latchbox::detail::Growing<Record> records(5);
+    latchbox::detail::Growing<History> histories(3);
+    table.records.adopt(records);
+    while (table.records.size() != table.records.room()) { table.records.add(); }
     CHECK(table.free_histories() == 1);
-    Table::adopt(table.histories, histories);
+    table.histories.adopt(histories);
     CHECK(table.free_histories() == 2);
     CHECK(table.records[0].number == 77);
     CHECK(table.history(1).attempts == 9);

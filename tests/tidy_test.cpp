@@ -50,6 +50,7 @@ const std::vector<Header> headers = {
     {2, "detail/option_checks.hpp"},
     {2, "detail/record.hpp"},
     {2, "detail/array.hpp"},
+    {2, "detail/growing.hpp"},
     {2, "detail/chunks.hpp"},
     {2, "detail/pool.hpp"},
     {2, "detail/table.hpp"},

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "latchbox/detail/chunks.hpp"
+#include "latchbox/detail/growing.hpp"
 #include "latchbox/detail/shared_body.hpp"
 
 namespace latchbox {
@@ -135,13 +136,25 @@ template <class Msg, class Platform> struct CopyCell : Cell<Msg, Platform> {
 template <class Msg, class Platform> class Bodies {
 public:
     struct Chunk {
-        typename Chunks<BodyCell<Msg, Platform>>::Chunk own;
-        typename Chunks<CopyCell<Msg, Platform>>::Chunk copies;
+        typename Chunks<Later<BodyCell<Msg, Platform>>>::Chunk own;
+        typename Chunks<Later<CopyCell<Msg, Platform>>>::Chunk copies;
     };
 
     // 2^first_bits cells to begin with.
     explicit Bodies(bool shares, unsigned first_bits = 4) noexcept
         : shares_{shares}, own_{first_bits}, copies_{first_bits} {}
+    Bodies(const Bodies&) = delete;
+    Bodies& operator=(const Bodies&) = delete;
+    ~Bodies() {
+        while (size_ != 0) {
+            --size_;
+            if (shares_) {
+                std::destroy_at(std::addressof(copies_[size_].it));
+            } else {
+                std::destroy_at(std::addressof(own_[size_].it));
+            }
+        }
+    }
 
     [[nodiscard]] unsigned next() const noexcept { return shares_ ? copies_.next() : own_.next(); }
     // May throw std::bad_alloc; needs no lock.
@@ -158,19 +171,29 @@ public:
         own_.adopt(chunk.own);
         copies_.adopt(chunk.copies);
     }
+    // The cell of the next slot that was never used. There is a chunk for it.
+    void add() noexcept {
+        if (shares_) {
+            std::construct_at(std::addressof(copies_[size_].it));
+        } else {
+            std::construct_at(std::addressof(own_[size_].it));
+        }
+        ++size_;
+    }
     [[nodiscard, gnu::always_inline]] Cell<Msg, Platform>& operator[](Slot at) noexcept {
-        if (shares_) { return copies_[at]; }
-        return own_[at];
+        if (shares_) { return copies_[at].it; }
+        return own_[at].it;
     }
     [[nodiscard]] const Cell<Msg, Platform>& operator[](Slot at) const noexcept {
-        if (shares_) { return copies_[at]; }
-        return own_[at];
+        if (shares_) { return copies_[at].it; }
+        return own_[at].it;
     }
 
 private:
     const bool shares_;
-    Chunks<BodyCell<Msg, Platform>> own_;
-    Chunks<CopyCell<Msg, Platform>> copies_;
+    Chunks<Later<BodyCell<Msg, Platform>>> own_;
+    Chunks<Later<CopyCell<Msg, Platform>>> copies_;
+    Slot size_ = 0;  // cells that were made
 };
 
 }  // namespace detail

@@ -27,9 +27,9 @@ struct CoreStart {
 
 // Memory of a core, made outside every lock, and taken over under one.
 struct Growth {
-    Array<Record> records;
+    Growing<Record> records;
     SlotSet::Room vacant;
-    Array<History> histories;
+    Growing<History> histories;
     Deadlines::Room deadlines;
     ReadyOrder::Room ready;
     SlotHeap<Place>::Room evictable;

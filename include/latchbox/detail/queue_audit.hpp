@@ -18,7 +18,7 @@ inline const char* QueueCore::audit() const {
     std::size_t expiring = 0;
     std::size_t evictable = 0;
     std::size_t keyed = 0;
-    for (Slot slot = 0; slot < fresh_; ++slot) {
+    for (Slot slot = 0; slot < slot_count(); ++slot) {
         const Record& record = table_.records[slot];
         if (vacant_.contains(slot) && record.state != State::vacant) {
             return "a slot in use among the vacant";
@@ -175,7 +175,7 @@ inline const char* QueueCore::audit_at_rest() const {
     if (const char* const broken = audit()) { return broken; }
     std::size_t first_leases = 0;
     std::size_t seen = 0;
-    for (Slot slot = 0; slot < fresh_; ++slot) {
+    for (Slot slot = 0; slot < slot_count(); ++slot) {
         const State state = table_.records[slot].state;
         first_leases += state == State::leased && !table_.has_history(slot) ? 1U : 0U;
         seen += state == State::vacant && !vacant_.contains(slot) ? 1U : 0U;

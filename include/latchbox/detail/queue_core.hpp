@@ -60,7 +60,7 @@ public:
     [[nodiscard]] Growth make(const Shortage& shortage) const;  // may throw std::bad_alloc
     void adopt(Growth& growth) noexcept;
     [[nodiscard]] Shortage of_records() const noexcept {
-        return {.records = grown(table_.records.size())};
+        return {.records = grown(table_.records.room())};
     }
     [[nodiscard]] Shortage of_histories(std::size_t wanted) const noexcept;
     [[nodiscard]] Shortage of_history(Slot slot) const noexcept {
@@ -71,7 +71,7 @@ public:
     // So that whatever is held can fail without memory.
     [[nodiscard]] Shortage of_outcomes(std::size_t wanted) const noexcept;
     [[nodiscard]] bool has_outcomes(std::size_t wanted) const noexcept {
-        return issued_.has_room(fresh_ + wanted);
+        return issued_.has_room(slot_count() + wanted);
     }
     [[nodiscard]] Shortage of_values() const noexcept;
     [[nodiscard]] std::size_t grown(std::size_t size) const noexcept {  // as `Chunks` grow
@@ -101,9 +101,9 @@ public:
     [[nodiscard]] std::size_t seen_count() const noexcept { return seen_.size(); }
     Slot reserve_seen() noexcept;
     [[nodiscard]] bool has_vacant() const noexcept { return !vacant_.empty(); }
-    [[nodiscard]] bool has_fresh() const noexcept { return fresh_ < table_.records.size(); }
+    [[nodiscard]] bool has_fresh() const noexcept { return slot_count() < table_.records.room(); }
     Slot reserve_vacant() noexcept { return reserve(vacant_.take_first()); }
-    Slot reserve_fresh() noexcept { return reserve(fresh_++); }
+    Slot reserve_fresh() noexcept;
     void withdraw(Slot slot, bool seen = false) noexcept;  // as `vacate`
     // A copy is about to be accepted. Makes room for it as the policy has it, or else drops it,
     // which counts as evicted: false. [6.4]
@@ -262,8 +262,9 @@ public:
     }
     [[nodiscard]] Issued& issued() noexcept { return issued_; }
     [[nodiscard]] std::size_t reserved() const noexcept { return reserved_; }
-    [[nodiscard]] Slot slot_count() const noexcept { return fresh_; }
-    [[nodiscard]] Array<Record>& records() noexcept { return table_.records; }
+    // Slots from here on were never used.
+    [[nodiscard]] Slot slot_count() const noexcept { return table_.records.size(); }
+    [[nodiscard]] Growing<Record>& records() noexcept { return table_.records; }
     // The first broken invariant in words, or nullptr.
     [[nodiscard]] const char* audit() const;
     [[nodiscard]] const char* audit_at_rest() const;
@@ -333,7 +334,6 @@ private:
     std::size_t looks_ = 0;        // at these, that were paid for; never more than there are
     std::size_t reserved_ = 0;     // RESERVED slots and promised room
     std::size_t promised_histories_ = 0;
-    Slot fresh_ = 0;               // slots from here on were never used
     Slot first_noted_ = none;      // those whose latch has changed, through their ties
     std::uint64_t next_lease_;
     std::size_t in_[states] = {};  // messages by state; of those without a message it means nothing

@@ -58,6 +58,11 @@ inline Slot QueueCore::reserve(Slot slot) noexcept {
     return slot;
 }
 
+inline Slot QueueCore::reserve_fresh() noexcept {
+    table_.records.add();
+    return reserve(slot_count() - 1);
+}
+
 inline Slot QueueCore::reserve_seen() noexcept { return reserve(take_seen()); }
 
 inline void QueueCore::unsee() noexcept { vacant_.insert(take_seen()); }

@@ -11,9 +11,9 @@ namespace detail {
 
 inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
     Growth growth;
-    growth.records = Array<Record>(shortage.records);
+    growth.records = Growing<Record>(shortage.records);
     growth.vacant = SlotSet::make(shortage.records);
-    growth.histories = Array<History>(shortage.histories);
+    growth.histories = Growing<History>(shortage.histories);
     growth.deadlines = Deadlines::make(shortage.histories);
     growth.ready = ReadyOrder::make(shortage.histories);
     if (options_.overflow == Overflow::drop_oldest) {
@@ -27,7 +27,7 @@ inline QueueCore::Growth QueueCore::make(const Shortage& shortage) const {
 
 inline QueueCore::Shortage QueueCore::of_histories(std::size_t wanted) const noexcept {
     if (table_.free_histories() >= wanted + promised_histories_) { return {}; }
-    return {.histories = grown(table_.histories.size() + wanted)};
+    return {.histories = grown(table_.histories.room() + wanted)};
 }
 
 // The one it has, or a new one.
@@ -65,7 +65,7 @@ inline QueueCore::Shortage QueueCore::of_lines() const noexcept {
 
 inline QueueCore::Shortage QueueCore::of_outcomes(std::size_t wanted) const noexcept {
     if (has_outcomes(wanted)) { return {}; }
-    return {.outcomes = issued_.wanted(grown(fresh_ + wanted))};
+    return {.outcomes = issued_.wanted(grown(slot_count() + wanted))};
 }
 
 inline QueueCore::Shortage QueueCore::of_values() const noexcept {
@@ -74,15 +74,31 @@ inline QueueCore::Shortage QueueCore::of_values() const noexcept {
 }
 
 inline void QueueCore::adopt(Growth& growth) noexcept {
-    Table::adopt(table_.records, growth.records);
+    table_.records.adopt(growth.records);
     vacant_.adopt(growth.vacant);
-    Table::adopt(table_.histories, growth.histories);
+    table_.histories.adopt(growth.histories);
     deadlines_.adopt(growth.deadlines);
     ready_.adopt(growth.ready);
     evictable_.adopt(growth.evictable);
     lines_.adopt(growth.lines);
     issued_.adopt(growth.outcomes);
     values_.adopt(growth.values);
+}
+
+// --- looking -----------------------------------------------------------------------------------
+
+inline QueueStats QueueCore::stats() const noexcept {
+    QueueStats stats = stats_;
+    stats.blocked = in(State::blocked);
+    stats.delayed = in(State::delayed);
+    stats.ready = in(State::ready);
+    stats.leased = in(State::leased);
+    stats.dead = in(State::dead);
+    stats.accepted = accepted_;
+    stats.completed = completed_;
+    stats.delivered = delivered_;
+    stats.dedup_forgotten = values_.forgotten();
+    return stats;
 }
 
 }  // namespace detail

@@ -95,12 +95,13 @@ inline void QueueCore::take_back(Slot slot, Instant now, Effects& effects) noexc
 
 // [4.2]
 inline bool QueueCore::holds(Slot slot, std::uint64_t lease) const noexcept {
-    return slot < fresh_ && record(slot).state == State::leased && record(slot).lease == lease;
+    return slot < slot_count() && record(slot).state == State::leased &&
+           record(slot).lease == lease;
 }
 
 inline bool QueueCore::granted(Slot slot, std::uint64_t lease,
                                std::uint64_t number) const noexcept {
-    return slot < fresh_ && start_.lease <= lease && lease < next_lease_ &&
+    return slot < slot_count() && start_.lease <= lease && lease < next_lease_ &&
            issued_.has_drawn(number);
 }
 
@@ -269,7 +270,7 @@ inline bool QueueCore::step(const Due& limit, Effects& effects) noexcept {
 // --- removing ----------------------------------------------------------------------------------
 
 inline Slot QueueCore::find(Slot hint, std::uint64_t number) const noexcept {
-    if (number == 0 || hint >= fresh_ || table_.records[hint].number != number) { return none; }
+    if (number == 0 || hint >= slot_count() || record(hint).number != number) { return none; }
     // It keeps the number until its slot is given back, and a reserved one has none.
     return table_.records[hint].state == State::vacant ? none : hint;
 }
@@ -327,22 +328,6 @@ inline void QueueCore::end(Effects& effects) noexcept {
     ended_ = true;
     purge(effects);
     purge_dead(effects);
-}
-
-// --- looking -----------------------------------------------------------------------------------
-
-inline QueueStats QueueCore::stats() const noexcept {
-    QueueStats stats = stats_;
-    stats.blocked = in(State::blocked);
-    stats.delayed = in(State::delayed);
-    stats.ready = in(State::ready);
-    stats.leased = in(State::leased);
-    stats.dead = in(State::dead);
-    stats.accepted = accepted_;
-    stats.completed = completed_;
-    stats.delivered = delivered_;
-    stats.dedup_forgotten = values_.forgotten();
-    return stats;
 }
 
 }  // namespace detail

@@ -82,10 +82,16 @@ public:
             core.pass_over();
         }
         if (core.has_vacant()) { return core.reserve_vacant(); }
-        return core.has_fresh() ? core.reserve_fresh() : none;
+        return take_fresh(shell);
     }
 
 private:
+    [[gnu::noinline]] static Slot take_fresh(Shell& shell) noexcept
+        LATCHBOX_REQUIRES(shell.mutex) {
+        if (!shell.core.has_fresh()) { return none; }
+        shell.bodies.add();
+        return shell.core.reserve_fresh();
+    }
     static bool fill(Shell& shell, std::size_t count, SlotList& taken) noexcept
         LATCHBOX_REQUIRES(shell.mutex) {
         while (taken.size() < count) {

@@ -6,27 +6,19 @@
 #include <cstdint>
 #include <utility>
 
-#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/ensure.hpp"
+#include "latchbox/detail/growing.hpp"
 #include "latchbox/detail/record.hpp"
 
 namespace latchbox {
 inline namespace v0 {
 namespace detail {
 
-// The records of one queue by slot, and the histories of those messages that have one. Both grow
-// by copying into memory that was made outside the lock.
+// The records of one queue by slot, and the histories of those messages that have one.
 class Table {
 public:
-    Array<Record> records;
-    Array<History> histories;
-
-    // Takes the larger array, and leaves the old one in its place.
-    template <class T> static void adopt(Array<T>& array, Array<T>& larger) noexcept {
-        if (larger.size() <= array.size()) { return; }
-        for (std::size_t i = 0; i < array.size(); ++i) { larger[i] = array[i]; }
-        array.swap(larger);
-    }
+    Growing<Record> records;
+    Growing<History> histories;
 
     [[nodiscard]] bool has_history(Slot slot) const noexcept {
         return records[slot].history != none;
@@ -42,13 +34,17 @@ public:
     }
 
     // How many more messages can be given a history.
-    [[nodiscard]] std::size_t free_histories() const noexcept { return histories.size() - in_use_; }
+    [[nodiscard]] std::size_t free_histories() const noexcept { return histories.room() - in_use_; }
     [[nodiscard]] std::size_t histories_in_use() const noexcept { return in_use_; }
 
     [[gnu::always_inline]] History& give_history(Slot slot) noexcept {
-        ensure(free_ != none || used_ < histories.size(), "a history without room");
-        const std::uint32_t at =
-            free_ != none ? std::exchange(free_, histories[free_].slot) : used_++;
+        ensure(free_histories() != 0, "a history without room");
+        std::uint32_t at = histories.size();
+        if (free_ == none) {
+            histories.add();
+        } else {
+            at = std::exchange(free_, histories[free_].slot);
+        }
         History& history = histories[at];
         history.slot = slot;
         history.attempts = 0;
@@ -74,7 +70,6 @@ public:
 
 private:
     std::uint32_t free_ = none;  // first of a chain through History::slot
-    std::uint32_t used_ = 0;     // histories from here on were never used
     std::size_t in_use_ = 0;
 };
 
