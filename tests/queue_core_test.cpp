@@ -534,7 +534,11 @@ TEST_CASE("a copy whose room was asked for before is admitted, and drives out no
         CHECK(queue.feed() != none);
         CHECK(queue.feed() != none);
         CHECK_FALSE(queue.core.has_room(1));
+        // One that has to be accepted was given room where there was none.
+        CHECK(queue.feed() != none);
         CHECK(queue.core.stats().evicted == 0);
+        queue.core.cancel(queue.core.first_ready(), queue.effects);
+        queue.collect();
     }
 }
 

@@ -1073,6 +1073,8 @@ TEST_CASE("what was never granted, has gone, is dead or blocked is not held late
     queue.core.ack(head, queue.effects);
     queue.collect();
     REQUIRE(queue.state(slot) == State::ready);
+    CHECK_FALSE(queue.core.hold_late(slot, lease + 2, number, at(0)));
+    CHECK_FALSE(queue.core.hold_late(slot, lease - 1, number, at(0)));
     CHECK(queue.core.hold_late(slot, lease, number, at(0)));
     queue.core.ack(slot, queue.effects);
     queue.collect();
