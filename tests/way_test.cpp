@@ -17,6 +17,7 @@ namespace {
 
 using latchbox::detail::Lock;
 using latchbox::detail::Needs;
+using latchbox::Errc;
 using latchbox::Overflow;
 using latchbox::detail::Reference;
 using support::FailingNew;
@@ -206,6 +207,11 @@ TEST_CASE_FIXTURE(Ways, "few that refuse nothing can be held together, with slot
         queues.push_back(subscribe("a.b"));
         CHECK_FALSE(can_be_held());
     }
+    SUBCASE("nor a batch that is long") {
+        Way way{*topic, 65, {}};
+        way.find();
+        CHECK_FALSE(way.can_be_held());
+    }
     SUBCASE("not one that refuses") {
         end(*broker, *queues.back());
         queues.pop_back();
@@ -213,11 +219,28 @@ TEST_CASE_FIXTURE(Ways, "few that refuse nothing can be held together, with slot
         queues.push_back(subscribe("a.b", {.overflow = Overflow::reject}));
         CHECK_FALSE(can_be_held());
     }
+    SUBCASE("none, once one of them has ended or the broker ends, whenever that was found") {
+        for (const auto& queue : queues) {
+            queue->mutex.lock();
+            queue->grow(queue->core.of_records());
+        }
+        Way way{*topic, 2, {}};
+        way.find();
+        CHECK_FALSE(way.is_stale());
+        Errc refused = latchbox::detail::look_again;
+        SUBCASE("ended") { end(*broker, *queues[7]); }
+        SUBCASE("closed") {
+            broker->close();
+            refused = Errc::closed;
+        }
+        CHECK(way.hold() == refused);
+        for (const auto& queue : queues) { CHECK(queue->core.reserved() == 0); }
+    }
     SUBCASE("all of them have slots then, or none has") {
         for (std::size_t lacking = 0; lacking <= queues.size(); ++lacking) {
             Way way{*topic, 2, {}};
             way.find();
-            CHECK(way.hold() == (lacking == queues.size()));
+            CHECK(way.hold() == (lacking == queues.size() ? Errc{} : Errc::full));
             for (const auto& queue : queues) {
                 CHECK(queue->core.reserved() == (lacking == queues.size() ? 2U : 0U));
             }

@@ -47,9 +47,10 @@ public:
     ///         `no_subscriber`. What throws comes from `Msg` or is std::bad_alloc, and then nothing
     ///         has changed; only a type that can be moved but not copied, and whose move throws, is
     ///         not what it was before.
-    /// Cost    Two locks per subscription; one if there are at most 16, and all drop what they
-    ///         have no room for, as by default. Finding them again costs a walk down their
-    ///         patterns, and is done only when somebody subscribed or left.
+    /// Cost    Two locks per subscription; one for a message with no wish but its priority, where
+    ///         there are at most 16 and all drop what they have no room for, as by default.
+    ///         Finding them again costs a walk down their patterns, and is done only when
+    ///         somebody subscribed or left.
     [[nodiscard]] Result<MessageId> publish(Msg&& message,
                                             const PublishOptions& options = detail::no_wishes,
                                             const StopToken& stop = {}) const {

@@ -275,11 +275,15 @@ TEST_CASE("one unsubscribes beside a publish: the others get it, and its latch c
 }
 
 TEST_CASE("the only one unsubscribes beside a publish [5.3] [6.5]") {
-    const auto beside = [](Unrouted unrouted) {
+    const auto beside = [](Unrouted unrouted, bool room = false) {
         return [=](World& world, auto s) {
             s->topics({.unrouted = unrouted});
             s->queue.emplace(s->broker().queue("children"));
             s->a = s->subscribe("x");
+            if (room) {
+                s->accept(2);
+                s->check(s->left(*s->a) == "2", "it has not got it");
+            }
             world.spawn("publisher", [=] {
                 if (s->publish(1)) { s->child_of(s->ids[1]); }
             });
@@ -300,6 +304,14 @@ TEST_CASE("the only one unsubscribes beside a publish [5.3] [6.5]") {
     SUBCASE("refused") {
         every_way({"published; completed ready", "no subscriber"}, three_interrupted,
                   beside(Unrouted::reject));
+    }
+    SUBCASE("where there is room already") {
+        every_way({"published; completed ready"}, three_interrupted,
+                  beside(Unrouted::discard, true));
+    }
+    SUBCASE("refused, where there is room already") {
+        every_way({"published; completed ready", "no subscriber"}, three_interrupted,
+                  beside(Unrouted::reject, true));
     }
 }
 
@@ -841,21 +853,33 @@ TEST_CASE("a subscription made beside a close works or says closed [7.5]") {
 }
 
 TEST_CASE("drain refuses a publish, or waits for its copies [7.5]") {
-    every_way({"published; 0 left; got 1 got 1", "closed; 0 left; closed closed"}, two_preemptions,
-              [](World& world, auto s) {
-                  s->topics();
-                  s->a = s->subscribe("x");
-                  s->b = s->subscribe("*");
-                  world.spawn("publisher", [=] { s->publish(1); });
-                  world.spawn("drainer", [=] {
-                      s->say(std::to_string(s->broker().drain(10s).left()) + " left");
-                  });
-                  world.spawn("consumer", [=] {
-                      s->fetch(*s->a);
-                      s->fetch(*s->b);
-                  });
-                  world.finally([=] { s->finish(true); });
-              });
+    const auto beside = [](bool room) {
+        return [=](World& world, auto s) {
+            s->topics();
+            s->a = s->subscribe("x");
+            s->b = s->subscribe("*");
+            if (room) {
+                s->accept(2);
+                s->check(s->left(*s->a) + s->left(*s->b) == "22", "one has not got it");
+            }
+            world.spawn("publisher", [=] { s->publish(1); });
+            world.spawn("drainer", [=] {
+                s->say(std::to_string(s->broker().drain(10s).left()) + " left");
+            });
+            world.spawn("consumer", [=] {
+                s->fetch(*s->a);
+                s->fetch(*s->b);
+            });
+            world.finally([=] { s->finish(true); });
+        };
+    };
+    const std::set<std::string> either = {"published; 0 left; got 1 got 1", "closed; 0 left; closed closed"};
+    SUBCASE("slots are booked, as there is no room for them yet") {
+        every_way(either, two_preemptions, beside(false));
+    }
+    SUBCASE("there is room, and all are held together") {
+        every_way(either, two_preemptions, beside(true));
+    }
 }
 
 TEST_CASE("drain ends a publish that waits for room [7.5]") {

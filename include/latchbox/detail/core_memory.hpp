@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "latchbox/detail/array.hpp"
+#include "latchbox/detail/growing.hpp"
 #include "latchbox/detail/deadlines.hpp"
 #include "latchbox/detail/dedup_window.hpp"
 #include "latchbox/detail/issued.hpp"

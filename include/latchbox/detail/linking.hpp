@@ -238,6 +238,7 @@ private:
     std::size_t count_ = 0;
 };
 
+// As `accept`, of one that needs a history.
 template <class Msg, class Platform>
 std::uint64_t accept_with_wishes(QueueShell<Msg, Platform>& queue, Slot slot,
                                  const PublishOptions& options, const Needs& needs,

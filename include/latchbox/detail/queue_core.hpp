@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "latchbox/detail/array.hpp"
 #include "latchbox/detail/backoff.hpp"
 #include "latchbox/detail/core_memory.hpp"
 #include "latchbox/detail/effects.hpp"

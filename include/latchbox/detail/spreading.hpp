@@ -28,8 +28,9 @@ namespace detail {
 //   commit    under the topic's lock, so that all see the same order: if the subscriptions are
 //             still the same, ids are drawn and copies appended, one queue at a time
 //
-// Of a few queues that all drop what they have no room for, nothing is booked: the commit holds
-// them together, and so takes each lock once. If one lacks memory, all begins again and books.
+// Of a few queues that all drop what they have no room for, nothing is booked for plain messages:
+// the commit holds them together, and so takes each lock once. If one lacks memory, all begins
+// again and books.
 //
 // A message is moved from only if it was accepted, onto the shelf, and never copied for the
 // subscriptions' sake. [4.11]
@@ -181,10 +182,9 @@ private:
                     return repeated ? Errc{} : Booking::again;
                 }
             }
-            if (!books_ && !way.hold()) {
-                books_ = true;
-                return Booking::again;
-            }
+            const Errc refused = books_ ? Errc{} : way.hold();
+            books_ = books_ || refused == Errc::full;
+            if (refused != Errc{}) { return refused == Errc::full ? Booking::again : refused; }
             if constexpr (moves_under_lock) {
                 for (std::size_t i = 0; i < bodies.size(); ++i) {
                     bodies[i]->construct(std::move(messages[i]));

@@ -95,23 +95,35 @@ public:
         return true;
     }
 
-    // Whether all targets can be held at once: they are few, and none of them can refuse.
+    // Whether all targets can be held at once: they are few, as is what they get, and none of them
+    // can refuse it.
     [[nodiscard]] bool can_be_held() const noexcept {
-        return passage_->drops && passage_->targets.size() <= most_held;
+        const std::size_t size = passage_->targets.size();
+        return passage_->drops && size <= most_held && count_ * size <= most_copies;
     }
-    // All of them, in the order of commits, each with its slots; or none, if one lacks memory.
-    [[nodiscard]] bool hold() noexcept LATCHBOX_UNCHECKED {
-        for (std::size_t held = 0; held != targets().size(); ++held) {
-            Target& last = targets()[held];
-            last.queue->mutex.lock();
-            if (Reserving::take_plain(*last.queue, count_, last.taken)) { continue; }
-            for (Target& target : std::span{targets()}.first(held + 1)) {
-                Reserving::withdraw(*target.queue, target.taken);
-                target.queue->mutex.unlock();
+    // All of them, in the order of commits, each with its slots. Or none: `closed`, or `look_again`
+    // if one of them has ended, or `full` if one lacks memory.
+    [[nodiscard]] Errc hold() noexcept LATCHBOX_UNCHECKED {
+        Errc refused = Errc{};
+        std::size_t held = 0;
+        while (refused == Errc{} && held != targets().size()) {
+            Target& target = targets()[held++];
+            target.queue->mutex.lock();
+            // Asked now: what ends a queue, or drains it, is done with one that nobody holds.
+            if (topic_.broker.refuses_publish()) {
+                refused = Errc::closed;
+            } else if (target.queue->ended) {
+                refused = look_again;
+            } else if (!Reserving::take_plain(*target.queue, count_, target.taken)) {
+                refused = Errc::full;
             }
-            return false;
         }
-        return true;
+        if (refused == Errc{}) { return refused; }
+        for (Target& target : std::span{targets()}.first(held)) {
+            Reserving::withdraw(*target.queue, target.taken);
+            target.queue->mutex.unlock();
+        }
+        return refused;
     }
 
     // One more target is reserved; it holds what it needs until `redeem`.
@@ -157,6 +169,7 @@ public:
 private:
     // Who fetches from one of them waits for the appends to all.
     static constexpr std::size_t most_held = 16;
+    static constexpr std::size_t most_copies = 1'024;
 
     Topic& topic_;
     const std::size_t count_;
