@@ -873,7 +873,8 @@ TEST_CASE("drain refuses a publish, or waits for its copies [7.5]") {
             world.finally([=] { s->finish(true); });
         };
     };
-    const std::set<std::string> either = {"published; 0 left; got 1 got 1", "closed; 0 left; closed closed"};
+    const std::set<std::string> either = {"published; 0 left; got 1 got 1",
+                                          "closed; 0 left; closed closed"};
     SUBCASE("slots are booked, as there is no room for them yet") {
         every_way(either, two_preemptions, beside(false));
     }
